@@ -1,0 +1,1 @@
+"""Answers for Postfix over its socketmap protocol (socketmap_table(5))."""
