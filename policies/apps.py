@@ -1,0 +1,10 @@
+"""The product's Django application."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class PoliciesConfig(AppConfig):
+    name = "policies"
+    verbose_name = "MTA-STS policies"
