@@ -1,0 +1,242 @@
+"""Template tags that show times, names, states and numbers the same way on every page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import idna
+from django import template
+from django.template.context import Context
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.html import conditional_escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+MINUTE, HOUR, DAY, YEAR = 60, 3_600, 86_400, 31_557_600
+UNITS = ((YEAR, "y"), (DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s"))
+
+
+class Kind(StrEnum):
+    """How a state is meant: the CSS class that gives its badge a shape and a colour."""
+
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+    BUSY = "busy"
+    IDLE = "idle"
+
+
+# The words of the field, and what each one means to somebody who looks for trouble.
+KINDS = {
+    "enforce": Kind.OK,
+    "testing": Kind.WARN,
+    "none": Kind.IDLE,
+    "backing off": Kind.BAD,
+    "fetch failed, backing off": Kind.BAD,
+    "edited": Kind.WARN,
+    "expired": Kind.BAD,
+    "sts": Kind.OK,
+    "no-policy-found": Kind.IDLE,
+    "sts-policy-fetch-error": Kind.BAD,
+    "sts-policy-invalid": Kind.BAD,
+    "sts-webpki-invalid": Kind.BAD,
+    "queued": Kind.BUSY,
+    "running": Kind.BUSY,
+    "done": Kind.OK,
+    "unchanged": Kind.OK,
+    "changed": Kind.OK,
+    "failed": Kind.BAD,
+    "stopped": Kind.IDLE,
+}
+
+MESSAGE_KINDS = {"success": Kind.OK, "warning": Kind.WARN, "error": Kind.BAD, "info": Kind.BUSY}
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """A link of the main navigation; `current` is the value of aria-current, or empty."""
+
+    label: str
+    url: str
+    current: str
+
+
+NAV = (
+    ("Policies", "policies:list"),
+    ("Fetches", "policies:fetches"),
+    ("Outcomes", "policies:outcomes"),
+    ("Check", "policies:check"),
+    ("Status", "policies:status"),
+    ("Admin", "admin:index"),
+)
+
+
+@register.simple_tag(takes_context=True)
+def nav_items(context: Context) -> list[NavItem]:
+    """The pages that exist and that the user may open; none for somebody not logged in."""
+    user, request = context.get("user"), context.get("request")
+    if user is None or request is None or not user.is_authenticated:
+        return []
+    items = []
+    for label, route in NAV:
+        if route == "admin:index" and not user.is_staff:
+            continue
+        try:
+            url = reverse(route)
+        except NoReverseMatch:
+            continue
+        items.append(NavItem(label, url, _current(request.path, url)))
+    return items
+
+
+def _current(path: str, url: str) -> str:
+    if path == url:
+        return "page"
+    return "true" if path.startswith(url) else ""
+
+
+@register.simple_tag
+def age(moment: datetime | None, never: str = "never", now: datetime | None = None) -> SafeString:
+    """`moment` as "2 min ago" or "in 6 d", with the exact time in UTC on hover.
+
+    `never` is said where there is no moment.
+    """
+    if moment is None:
+        return format_html('<span class="muted">{}</span>', never)
+    seconds = (moment - (now or timezone.now())).total_seconds()
+    exact = moment.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        exact.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        exact.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        _relative(seconds),
+    )
+
+
+def _relative(seconds: float) -> str:
+    if abs(seconds) < 1:
+        return "now"
+    span = _largest_unit(int(abs(seconds)))
+    return f"in {span}" if seconds > 0 else f"{span} ago"
+
+
+def _largest_unit(seconds: int) -> str:
+    size, unit = next(pair for pair in UNITS if seconds >= pair[0])
+    return f"{seconds // size} {unit}"
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """A span in its two largest units ("7 d", "1 d 12 h", "350 ms"); empty for none."""
+    if seconds is None:
+        return ""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    whole = int(seconds)
+    if whole <= 0:
+        return "0 s"
+    size, unit = next(pair for pair in UNITS if whole >= pair[0])
+    rest = whole % size
+    first = f"{whole // size} {unit}"
+    smaller = next((pair for pair in UNITS if pair[0] < size), None)
+    if smaller is None or rest < smaller[0]:
+        return first
+    return f"{first} {rest // smaller[0]} {smaller[1]}"
+
+
+@register.filter
+def number(value: int | None) -> str:
+    """A count with its thousands apart ("1,234,567"); a dash for none."""
+    return "–" if value is None else f"{value:,}"
+
+
+@register.simple_tag
+def badge(word: str, kind: str = "", title: str = "") -> SafeString:
+    """`word` with the shape and colour of its kind: the one given, else the word's own, else idle.
+
+    Raises ValueError for a kind that is none.
+    """
+    chosen = Kind(kind) if kind else KINDS.get(word, Kind.IDLE)
+    hint = format_html(' title="{}"', title) if title else ""
+    return format_html('<span class="badge {}"{}>{}</span>', chosen, hint, word)
+
+
+@register.simple_tag
+def message_kind(level_tag: str) -> str:
+    """The kind for the level of one of Django's messages."""
+    return MESSAGE_KINDS.get(level_tag, Kind.IDLE)
+
+
+@register.simple_tag
+def domain_name(domain: str) -> SafeString:
+    """A domain as people write it and, where that differs, its A-label beside it."""
+    unicode_form, ascii_form = _both_forms(domain)
+    if unicode_form == ascii_form:
+        return format_html("<bdi>{}</bdi>", domain)
+    return format_html('<bdi>{}</bdi> <span class="alabel">{}</span>', unicode_form, ascii_form)
+
+
+def _both_forms(domain: str) -> tuple[str, str]:
+    """The U-label and A-label forms; the name as it is, twice, where it cannot be converted."""
+    labels = domain.split(".")
+    try:
+        return (
+            ".".join(idna.ulabel(label) if label.startswith("xn--") else label for label in labels),
+            ".".join(
+                label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels
+            ),
+        )
+    except idna.IDNAError:
+        return domain, domain
+
+
+# Characters that are not seen, or that turn the order of those beside them around.
+ODD_CHARACTER = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
+
+
+@register.simple_tag
+def code_lines(text: str, bad_line: int = 0) -> SafeString:
+    """Text as served, each line unbroken, with drawn line numbers that copying leaves out.
+
+    `bad_line`, counted from 1, is marked. Characters that hide are drawn as their code points.
+    """
+    rows = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    lines = format_html_join(
+        "\n",
+        '<span class="line{}">{}</span>',
+        (
+            (" bad" if at == bad_line else "", _with_odd_characters_shown(row))
+            for at, row in enumerate(rows, 1)
+        ),
+    )
+    return format_html('<pre class="code" tabindex="0"><code>{}</code></pre>', lines)
+
+
+def _with_odd_characters_shown(row: str) -> SafeString:
+    def shown(match: re.Match[str]) -> str:
+        code = f"U+{ord(match[0]):04X}"
+        return format_html('<span class="odd-char" data-code="{}">{}</span>', code, match[0])
+
+    # Escaped before, and the replacement escapes what it inserts.
+    return mark_safe(ODD_CHARACTER.sub(shown, conditional_escape(row)))  # noqa: S308
+
+
+@register.simple_tag
+def bar(value: float, total: float, label: str, kind: str = "") -> SafeString:
+    """A bar filled to value / total, drawn as SVG; `label` says the same in words."""
+    share = min(max(value / total, 0.0), 1.0) if total > 0 else 0.0
+    return format_html(
+        '<svg class="bar{}" viewBox="0 0 100 4" preserveAspectRatio="none" role="img"'
+        ' aria-label="{}"><rect class="ground" width="100" height="4"/>'
+        '<rect class="fill" width="{}" height="4"/></svg>',
+        f" {Kind(kind)}" if kind else "",
+        label,
+        f"{share * 100:.1f}",
+    )
