@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.core.management.utils import get_random_secret_key
 
-SECRET_KEY_FILE = "secret-key"
+KEY_FILE = "secret-key"
 
 
 def prepare(data_dir: Path) -> None:
@@ -23,9 +23,9 @@ def secret_key(data_dir: Path) -> str:
     Of many processes that start at once the first wins: a file is written aside and linked into
     place, which fails where one is there already, so that no reader sees half a key.
     """
-    path = data_dir / SECRET_KEY_FILE
+    path = data_dir / KEY_FILE
     if not path.exists():
-        descriptor, aside = tempfile.mkstemp(dir=data_dir, prefix=f".{SECRET_KEY_FILE}-")
+        descriptor, aside = tempfile.mkstemp(dir=data_dir, prefix=f".{KEY_FILE}-")
         try:
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 file.write(get_random_secret_key())

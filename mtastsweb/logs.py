@@ -58,5 +58,6 @@ def configuration() -> dict[str, Any]:
             "django": {"level": "INFO", "handlers": [], "propagate": True},
             "django.server": {"level": "INFO", "handlers": [], "propagate": True},
             "axes.apps": {"level": "WARNING"},  # else a greeting before every command
+            "gunicorn.error": {"handlers": [], "propagate": True},
         },
     }

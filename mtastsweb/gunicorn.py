@@ -1,0 +1,17 @@
+"""gunicorn's settings, named as gunicorn names them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from mtastsweb import logs
+
+wsgi_app = "mtastsweb.wsgi"
+bind = str(settings.MTASTS.web_listen)
+worker_class = "gthread"
+workers = 2
+threads = 8
+timeout = 60  # seconds without a sign of life
+graceful_timeout = 8  # seconds; the supervisor kills after ten
+logconfig_dict = logs.configuration()
+control_socket_disable = True  # else a socket in the home directory takes commands

@@ -1,0 +1,32 @@
+"""`manage.py start`: the whole product in the foreground."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from policies.supervisor.product import child_environ, children, is_reachable
+from policies.supervisor.supervisor import AlreadyRunning, Supervisor, exclusive
+
+
+class Command(BaseCommand):
+    help = "Runs web, worker and socketmap until Ctrl-C or SIGTERM, and restarts what dies."
+    requires_migrations_checks = True
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        environment = settings.MTASTS
+        supervisor = Supervisor(
+            children(environment),
+            environment.data_dir / "run",
+            child_environ(environment),
+            on_up=lambda: self.stdout.write(f"Up: http://{environment.web_listen}"),
+        )
+        try:
+            with exclusive(environment.data_dir / "run"):
+                if is_reachable(environment.web_listen):
+                    raise CommandError(f"{environment.web_listen} is in use: see WEB_LISTEN.")
+                supervisor.run()
+        except AlreadyRunning as error:
+            raise CommandError(f"Already running on {environment.data_dir} ({error}).") from error

@@ -1,0 +1,68 @@
+"""The processes that make up the product."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+from django.core.management import get_commands
+
+from mtastsweb.environment import BASE_DIR, Environment
+from mtastsweb.values import Address, UnixSocket
+from policies.supervisor.child import ChildSpec
+
+_SERVING = 0  # the stage of what takes requests: stopped first …
+_WORKING = 1  # … so that the queue's workers can finish what was asked for
+_CONNECT_TIMEOUT = 0.5  # seconds
+
+
+def children(environment: Environment) -> tuple[ChildSpec, ...]:
+    """Web and worker, and the socketmap."""
+    web = ChildSpec(
+        name="web",
+        command=_python("-m", "gunicorn", "--config", "python:mtastsweb.gunicorn"),
+        stage=_SERVING,
+        is_up=lambda: is_reachable(environment.web_listen),
+    )
+    worker = ChildSpec(
+        name="worker", command=_manage("qcluster"), stage=_WORKING, stop_seconds=60.0
+    )
+    if "socketmap" not in get_commands():
+        return (web, worker)
+    socketmap = ChildSpec(
+        name="socketmap",
+        command=_manage("socketmap"),
+        stage=_SERVING,
+        is_up=lambda: all(map(is_reachable, environment.socketmap_listen)),
+    )
+    return (web, worker, socketmap)
+
+
+def child_environ(environment: Environment) -> dict[str, str]:
+    """This process's, such that the children find the code and the same data directory."""
+    path = os.pathsep.join(filter(None, (str(BASE_DIR), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "DATA_DIR": str(environment.data_dir)}
+
+
+def is_reachable(listen: Address | UnixSocket) -> bool:
+    """Whether something accepts connections there."""
+    try:
+        if isinstance(listen, UnixSocket):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(_CONNECT_TIMEOUT)
+                client.connect(str(listen.path))
+        else:
+            socket.create_connection((listen.host, listen.port), _CONNECT_TIMEOUT).close()
+    except OSError:
+        return False
+    return True
+
+
+def _python(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, *arguments)
+
+
+def _manage(command: str) -> tuple[str, ...]:
+    return _python(str(Path(BASE_DIR, "manage.py")), command)

@@ -1,0 +1,107 @@
+"""All children together: one supervisor per run directory."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from policies.supervisor.child import Child, ChildSpec
+from policies.supervisor.keeper import CLEAR_UP_LOCK, LEFTOVER_PATIENCE, START_LOCK, kept
+from policies.supervisor.session import end_leftovers
+from policies.supervisor.signals import STOP_SIGNALS, Signals
+
+logger = logging.getLogger(__name__)
+
+_IDLE_WAIT = 1.0  # seconds
+_BUSY_WAIT = 0.05  # seconds
+# One Ctrl-C can arrive twice, from the terminal and from make: that is not yet impatience.
+_SAME_REQUEST = 1.0  # seconds
+
+
+class AlreadyRunning(Exception):
+    """Another supervisor holds the run directory."""
+
+
+class Supervisor:
+    """Runs the children of `specs` until SIGTERM, SIGINT or SIGHUP.
+
+    `on_up` is called once, when all of them serve.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[ChildSpec],
+        run_dir: Path,
+        environ: Mapping[str, str],
+        on_up: Callable[[], None],
+    ) -> None:
+        self._children = [Child(spec, run_dir, environ) for spec in specs]
+        self._on_up = on_up
+
+    def run(self) -> None:
+        """Returns when all children have stopped. To be called inside `exclusive`."""
+        with Signals() as signals:
+            is_up = False
+            while True:
+                now = time.monotonic()
+                for child in self._children:
+                    child.step(now)
+                is_up = is_up or self._note_up()
+                is_settled = is_up and not any(child.is_changing for child in self._children)
+                if signals.wait(_IDLE_WAIT if is_settled else _BUSY_WAIT) & STOP_SIGNALS:
+                    break
+            self._stop(signals)
+
+    def _note_up(self) -> bool:
+        if not all(child.is_running and child.spec.is_up() for child in self._children):
+            return False
+        self._on_up()
+        return True
+
+    def _stop(self, signals: Signals) -> None:
+        logger.info("stopping; a second signal ends it at once")
+        asked = time.monotonic()
+        for stage in sorted({child.spec.stage for child in self._children}):
+            stopping = [child for child in self._children if child.spec.stage == stage]
+            for child in stopping:
+                child.stop(time.monotonic())
+            while any(child.is_running for child in stopping):
+                again = signals.wait(_BUSY_WAIT) & STOP_SIGNALS
+                if again and time.monotonic() - asked > _SAME_REQUEST:
+                    for child in self._children:
+                        child.kill()
+                for child in stopping:
+                    child.step(time.monotonic())
+
+
+@contextmanager
+def exclusive(run_dir: Path) -> Iterator[None]:
+    """Holds the run directory, and clears what an earlier supervisor left over there.
+
+    Raises AlreadyRunning. The directory's locks end with this process, however it ends.
+    """
+    run_dir.mkdir(mode=0o700, exist_ok=True)
+    with (run_dir / START_LOCK).open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise AlreadyRunning(f"process {lock.read() or 'unknown'}") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        _clear_up(run_dir)
+        with kept(run_dir):
+            yield
+
+
+def _clear_up(run_dir: Path) -> None:
+    with (run_dir / CLEAR_UP_LOCK).open("a", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in end_leftovers(run_dir, LEFTOVER_PATIENCE):
+            logger.warning("ended what an earlier run had left over", extra={"child": name})
