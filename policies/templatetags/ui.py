@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-import idna
 from django import template
 from django.template.context import Context
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+
+from policies.mtasts import DomainNameError, parse_domain
 
 register = template.Library()
 
@@ -48,9 +49,13 @@ KINDS = {
     "queued": Kind.BUSY,
     "running": Kind.BUSY,
     "done": Kind.OK,
-    "unchanged": Kind.OK,
+    "fetched": Kind.OK,
     "changed": Kind.OK,
+    "unchanged": Kind.OK,
     "failed": Kind.BAD,
+    "lost": Kind.BAD,
+    "removed": Kind.WARN,
+    "no MTA-STS record": Kind.WARN,
     "stopped": Kind.IDLE,
 }
 
@@ -174,25 +179,17 @@ def message_kind(level_tag: str) -> str:
 
 @register.simple_tag
 def domain_name(domain: str) -> SafeString:
-    """A domain as people write it and, where that differs, its A-label beside it."""
-    unicode_form, ascii_form = _both_forms(domain)
-    if unicode_form == ascii_form:
-        return format_html("<bdi>{}</bdi>", domain)
-    return format_html('<bdi>{}</bdi> <span class="alabel">{}</span>', unicode_form, ascii_form)
+    """A domain as people write it and, where that differs, its A-label beside it.
 
-
-def _both_forms(domain: str) -> tuple[str, str]:
-    """The U-label and A-label forms; the name as it is, twice, where it cannot be converted."""
-    labels = domain.split(".")
+    What is no domain name is shown as it is.
+    """
     try:
-        return (
-            ".".join(idna.ulabel(label) if label.startswith("xn--") else label for label in labels),
-            ".".join(
-                label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels
-            ),
-        )
-    except idna.IDNAError:
-        return domain, domain
+        parsed = parse_domain(domain)
+    except DomainNameError:
+        return format_html("<bdi>{}</bdi>", domain)
+    if parsed.unicode == parsed.ascii:
+        return format_html("<bdi>{}</bdi>", parsed.ascii)
+    return format_html('<bdi>{}</bdi> <span class="alabel">{}</span>', parsed.unicode, parsed.ascii)
 
 
 # Characters that are not seen, or that turn the order of those beside them around.
@@ -209,8 +206,8 @@ def code_lines(text: str, bad_line: int = 0) -> SafeString:
     """
     rows = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     lines = format_html_join(
-        "\n",
-        '<span class="line{}">{}</span>',
+        "",
+        '<span class="line{}">{}\n</span>',
         (
             (" bad" if at == bad_line else "", _with_odd_characters_shown(row))
             for at, row in enumerate(rows, 1)
