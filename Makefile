@@ -1,0 +1,62 @@
+# `make` alone says what there is. Needs Python 3.11 or later with venv, and nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TESTS ?= tests
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format types check bench clean
+.DELETE_ON_ERROR:
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/product.stamp ## Run it all on http://127.0.0.1:8000 until Ctrl-C
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@exec $(BIN)/python manage.py start
+
+test: $(VENV)/tests.stamp ## Run every test (REQUIRE_ALL=1: none may be skipped; SLOW=1: slow ones too)
+	@tests/run $(BIN)/python -n $(JOBS) $(TESTS)
+
+lint: $(VENV)/tests.stamp ## Check style, layers and migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+format: $(VENV)/tests.stamp ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/tests.stamp ## Check the types
+	$(BIN)/mypy
+
+check: lint types test ## All of the above, as CI does
+
+bench: $(VENV)/tests.stamp ## Measure (tests/bench)
+	$(BIN)/python -m tests.bench
+
+clean: ## Remove the virtual environment and caches; data stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.*
+
+# The stamps make the second run quick, and a changed list of requirements is installed again.
+$(VENV)/product.stamp: requirements.txt | $(VENV)/venv.stamp
+	@echo "Installing requirements.txt into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/tests.stamp: requirements.txt requirements-dev.txt | $(VENV)/venv.stamp
+	@echo "Installing requirements-dev.txt into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/product.stamp
+
+# Debian's python3 can make no virtual environment before python3-venv is there.
+$(VENV)/venv.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) has to be Python 3.11 or later: apt-get install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
