@@ -1,0 +1,191 @@
+"""The TXT record and the addresses of a policy host, from DNS (RFC 8461 section 3.1).
+
+What depends on dnspython stands here, in `nameserver` and in `dnsfailures`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
+from typing import cast
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.rdata
+import dns.resolver
+from dns.rdtypes.ANY.TXT import TXT
+from dns.rdtypes.IN.A import A
+from dns.rdtypes.IN.AAAA import AAAA
+
+from policies.mtasts.dnsfailures import dns_error
+from policies.mtasts.domain import Domain
+from policies.mtasts.errors import DNSError, DomainNameError, NoRecordError, RecordError
+from policies.mtasts.nameserver import ATTEMPT, Nameserver, parse_nameserver
+from policies.mtasts.record import Record, select_record
+
+LONGEST_NEGATIVE_TTL = 3 * 60 * 60
+"""Seconds for which an absence is believed, whatever its SOA says (RFC 2308 section 5)."""
+
+# What DNS Flag Day 2020 settled on: no fragments on any sane path.
+_EDNS_PAYLOAD = 1232
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What DNS says about one name and type; `records` is empty where there are none.
+
+    `ttl`: seconds; of the shortest-lived record, CNAMEs included, or of the absence.
+    `authentic`: the resolver says that DNSSEC proves it (AD); as good as the way to it.
+    `exists`: False where there is no such name, of any type.
+    """
+
+    records: tuple[dns.rdata.Rdata, ...]
+    ttl: int
+    authentic: bool
+    exists: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TXTAnswer:
+    """A domain's MTA-STS record, and for how many seconds it holds."""
+
+    record: Record
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """A host's addresses, IPv6 and IPv4 in turn; none where the host does not exist."""
+
+    found: tuple[str, ...]
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Asks recursive nameservers, each thread with a dnspython resolver of its own.
+
+    `nameservers`: "address", "address:port" or "[v6]:port"; none means the system's. They are
+    asked in turn until one answers. `timeout`: seconds for one question, retries included.
+    Raises ValueError for a nameserver that is none of these.
+    """
+
+    nameservers: tuple[str, ...] = ()
+    timeout: float = 10.0
+    _parsed: list[Nameserver] = field(init=False, repr=False, compare=False)
+    _local: threading.local = field(
+        default_factory=threading.local, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nameservers", tuple(self.nameservers))
+        object.__setattr__(self, "_parsed", [parse_nameserver(text) for text in self.nameservers])
+
+    def lookup_record(self, domain: Domain) -> TXTAnswer:
+        """The MTA-STS record of `domain`.
+
+        Raises NoRecordError, MultipleRecordsError, RecordSyntaxError, each with the `ttl` of the
+        answer, and DNSError.
+        """
+        try:
+            name = domain.record_name
+        except DomainNameError as error:
+            raise NoRecordError(str(error), ttl=LONGEST_NEGATIVE_TTL) from error
+        answer = self.query(name, "TXT")
+        try:
+            record = select_record([_joined(rdata) for rdata in answer.records])
+        except RecordError as error:
+            error.ttl = answer.ttl
+            raise
+        return TXTAnswer(record, answer.ttl)
+
+    def addresses(self, host: str, timeout: float | None = None) -> Addresses:
+        """The addresses of `host`, both families, within `timeout` seconds if that is less.
+
+        One family failing is no matter where the other answers. Raises DNSError.
+        """
+        limit = self.timeout if timeout is None else min(timeout, self.timeout)
+        start = time.monotonic()
+        # Some nameservers drop one type, so the first question must not use up all the time.
+        first = self._try(host, "A", limit / 2)
+        if isinstance(first, Answer) and not first.exists:
+            return Addresses((), first.ttl)
+        second = self._try(host, "AAAA", limit - (time.monotonic() - start))
+        return _merged(second, first)
+
+    def query(self, name: str, rdtype: str, timeout: float | None = None) -> Answer:
+        """The records of `name`, taken as absolute, within `timeout` seconds.
+
+        Raises DNSError, never for an absence.
+        """
+        try:
+            answer = self._resolver().resolve(
+                name.removesuffix(".") + ".",
+                rdtype,
+                search=False,
+                lifetime=self.timeout if timeout is None else timeout,
+            )
+        except dns.resolver.NXDOMAIN as error:
+            (response,) = error.kwargs["responses"].values()
+            return _absence(response, exists=False)
+        except dns.resolver.NoAnswer as error:
+            return _absence(error.kwargs["response"], exists=True)
+        except dns.exception.DNSException as error:
+            raise dns_error(name, rdtype, error) from error
+        return Answer(
+            records=tuple(answer),
+            ttl=answer.chaining_result.minimum_ttl,
+            authentic=_is_authentic(answer.response),
+        )
+
+    def _try(self, host: str, rdtype: str, timeout: float) -> Answer | DNSError:
+        try:
+            return self.query(host, rdtype, timeout)
+        except DNSError as error:
+            return error
+
+    def _resolver(self) -> dns.resolver.Resolver:
+        resolver: dns.resolver.Resolver | None = getattr(self._local, "resolver", None)
+        if resolver is None:
+            resolver = self._local.resolver = self._new_resolver()
+        return resolver
+
+    def _new_resolver(self) -> dns.resolver.Resolver:
+        resolver = dns.resolver.Resolver(configure=not self._parsed)
+        system = [Nameserver(str(address)) for address in resolver.nameservers]
+        resolver.nameservers = self._parsed or system
+        resolver.timeout = ATTEMPT
+        # Without EDNS no extended error comes back, without AD no word on DNSSEC (RFC 6840).
+        resolver.use_edns(0, 0, _EDNS_PAYLOAD)
+        resolver.set_flags(dns.flags.RD | dns.flags.AD)
+        resolver.retry_servfail = False
+        return resolver
+
+
+def _joined(rdata: dns.rdata.Rdata) -> bytes:
+    """The strings of one TXT record, joined as they are (RFC 8461 section 3.1)."""
+    return b"".join(cast(TXT, rdata).strings)
+
+
+def _absence(response: dns.message.QueryMessage, *, exists: bool) -> Answer:
+    ttl = min(response.resolve_chaining().minimum_ttl, LONGEST_NEGATIVE_TTL)
+    return Answer((), ttl, _is_authentic(response), exists)
+
+
+def _is_authentic(response: dns.message.Message) -> bool:
+    return bool(response.flags & dns.flags.AD)
+
+
+def _merged(v6: Answer | DNSError, v4: Answer | DNSError) -> Addresses:
+    """What both questions gave. Raises DNSError where one failed and the other found nothing."""
+    answers = [answer for answer in (v6, v4) if isinstance(answer, Answer)]
+    families = [[cast(A | AAAA, rdata).address for rdata in answer.records] for answer in answers]
+    found = tuple(filter(None, chain.from_iterable(zip_longest(*families))))
+    if not found:
+        for failure in (v4, v6):
+            if isinstance(failure, DNSError):
+                raise failure
+    return Addresses(found, min(answer.ttl for answer in answers))
