@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import dns.edns
@@ -23,6 +23,7 @@ import dns.rdatatype
 import dns.rrset
 
 from tests.lab.gate import Gate
+from tests.lab.turns import Turns
 
 NEGATIVE_TTL = 60
 LONGEST_CHAIN = 20
@@ -256,14 +257,11 @@ class Held(Answer):
         return self.then.to(question)
 
 
-@dataclass(slots=True)
 class InTurn(Answer):
-    """Each query gets the next one; the last stays."""
+    """Each query gets the next answer; the last one stays."""
 
-    answers: list[Answer]
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, *answers: Answer) -> None:
+        self._turns = Turns(*answers)
 
     def to(self, question: Question) -> dns.message.Message | bytes | None:
-        with self._lock:
-            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return answer.to(question)
+        return self._turns.next().to(question)

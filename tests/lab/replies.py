@@ -12,7 +12,6 @@ from __future__ import annotations
 import gzip
 import os
 import ssl
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -21,6 +20,7 @@ from typing import Literal
 from tests.lab.connection import Connection
 from tests.lab.gate import Gate
 from tests.lab.log import Request
+from tests.lab.turns import Turns
 
 WELL_KNOWN = "/.well-known/mta-sts.txt"
 BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
@@ -250,13 +250,11 @@ class InTurn(Behaviour):
     """Each connection gets the next behaviour; the last one stays."""
 
     def __init__(self, *behaviours: Behaviour) -> None:
-        self._left = list(behaviours)
-        self._lock = threading.Lock()
+        self._turns = Turns(*behaviours)
 
     def next(self) -> Behaviour:
         """The behaviour for one more connection."""
-        with self._lock:
-            return self._left.pop(0) if len(self._left) > 1 else self._left[0]
+        return self._turns.next()
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:

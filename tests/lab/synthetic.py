@@ -1,0 +1,54 @@
+"""Domains by the million for benchmarks: answered by rule, so that none has to be stored."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from functools import cache
+
+from tests.lab.answers import Answer, Records
+from tests.lab.lab import Lab, Served
+
+PER_CERTIFICATE = 100
+SUFFIX = "lab.test"
+
+_NAME = re.compile(rf"(_mta-sts|mta-sts)\.d(\d+)\.{re.escape(SUFFIX)}")
+
+
+def serve_synthetic(lab: Lab, count: int, policy: str, *, id: str = "1") -> None:  # noqa: A002 - the record's word
+    """Serves one policy for d0.lab.test, d1.lab.test … up to `count` domains.
+
+    They are spread over the addresses of the laboratory; a hundred neighbours share a
+    certificate, which is made when the first of them is asked for.
+    """
+    txt = Records(f"v=STSv1; id={id};")
+    addresses = [Records(address) for address in lab.addresses]
+
+    def number(name: str, label: str) -> int | None:
+        match = _NAME.fullmatch(name)
+        if match is None or match[1] != label or int(match[2]) >= count:
+            return None
+        return int(match[2])
+
+    def answer(name: str, type_: str) -> Answer | None:
+        if type_ == "TXT" and number(name, "_mta-sts") is not None:
+            return txt
+        if type_ == "A" and (index := number(name, "mta-sts")) is not None:
+            return addresses[index % len(addresses)]
+        return None
+
+    @cache
+    def certificate(shard: int) -> ssl.SSLContext:
+        first = shard * PER_CERTIFICATE
+        return lab.shared_certificate(
+            f"d{index}.{SUFFIX}" for index in range(first, first + PER_CERTIFICATE)
+        )
+
+    def served(sni: str) -> Served | None:
+        index = number(sni, "mta-sts")
+        if index is None:
+            return None
+        return Served(policy, certificate(index // PER_CERTIFICATE))
+
+    lab.dns_default = answer
+    lab.https_default = served
