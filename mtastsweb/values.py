@@ -173,11 +173,16 @@ def host_name(value: str) -> str:
 
 
 def proxy_url(value: str) -> str:
-    """The URL of an HTTP proxy, with user and password if it wants them."""
-    url = urlsplit(value)
-    if url.scheme in {"http", "https"} and url.hostname and url.path in {"", "/"}:
-        return value
-    raise ValueError("http://host:port or http://user:password@host:port")
+    """The URL of an HTTP proxy; user and password if it wants them."""
+    accepted = "http://host:port or http://user:password@host:port"
+    try:
+        url = urlsplit(value)
+        is_complete = url.hostname and url.port
+    except ValueError:
+        raise ValueError(accepted) from None
+    if url.scheme not in {"http", "https"} or not is_complete or url.path not in {"", "/"}:
+        raise ValueError(accepted)
+    return value
 
 
 def database_url(value: str) -> str:

@@ -51,6 +51,8 @@ if "TEST_DATABASE_URL" in os.environ:
 for _name in filter(is_of_the_product, list(os.environ)):
     del os.environ[_name]
 os.environ.update(_pinned)
+# Commands that tests start are the product's, with the environment that the test gives them.
+os.environ["DJANGO_SETTINGS_MODULE"] = "mtastsweb.settings"
 
 from mtastsweb.settings import *  # noqa: E402, F403 - the environment had to come first
 
