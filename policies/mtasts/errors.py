@@ -106,3 +106,8 @@ class CertificateError(FetchError):
     `reason` is a word of RFC 8460 section 4.3 or near it ("certificate-expired",
     "certificate-host-mismatch", "certificate-not-trusted+self-signed", …).
     """
+
+
+def first_error(*found: object) -> MTASTSError | None:
+    """The first of these that is an error, where failures are passed around as values."""
+    return next((each for each in found if isinstance(each, MTASTSError)), None)

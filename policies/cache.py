@@ -1,0 +1,295 @@
+"""The policy cache: what is a domain's MTA-STS policy?
+
+`lookup`, `upsert`, `get` and `policy_records` are for whoever sends mail; `refetch`, `edit` and
+`delete` for operators. What to answer is decided in `policies.decide`; here the row is read, DNS
+and the policy host are asked, and what came of it is written. With `policies.refresh` this is the
+only writer of `PolicyRecord`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import Q
+
+from policies import fetches, rows, world
+from policies.decide import NEEDS_FETCH, Answer, Store, decide
+from policies.flights import Flights
+from policies.models import Fetch, PolicyRecord
+from policies.mtasts import Domain, Policy, parse_domain
+from policies.mtasts.errors import DNSError, MTASTSError, first_error
+from policies.querysets import PolicyRecordQuerySet
+from policies.tlsrpt.result import Result
+
+if TYPE_CHECKING:
+    from policies.decide import Fetched, Look
+    from policies.world import Looked, World
+
+log = logging.getLogger(__name__)
+
+CLAIM_SLACK = timedelta(seconds=30)
+"""How much longer a claim counts than the deadlines of what is done under it."""
+
+CLAIM_POLL = 0.1
+"""Seconds between looks at a row that another process is fetching."""
+
+
+class NotFoundError(Exception):
+    """No policy is cached, or it has expired."""
+
+
+class BackoffError(Exception):
+    """The fetch failed lately and is not tried again yet."""
+
+
+class TransientError(Exception):
+    """No answer for now; `result` says why, for whoever counts."""
+
+    def __init__(self, error: DNSError, result: Result) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.result = result
+
+
+class GetResult(NamedTuple):
+    """The answer of `get`.
+
+    `policy`: None where the domain has none, or none that could be had. `result`: what a TLS
+    report says of it (RFC 8460 section 4.4). `fresh`: DNS was asked and the answer is known.
+    """
+
+    policy: Policy | None
+    result: Result
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Consulted:
+    """What the cache came to.
+
+    `row`: as it is now; None where there is none. `ttl`: seconds for which DNS says that its
+    answer holds. `fetched`: what the policy host's answer came to, None where it was not asked.
+    `changed`: a policy was stored whose text is not as before.
+    """
+
+    answer: Answer
+    row: PolicyRecord | None
+    look: Look
+    ttl: int
+    fetched: Fetched | None = None
+    changed: bool = False
+
+    @property
+    def error(self) -> MTASTSError | None:
+        """What went wrong, whichever of the two it was."""
+        return first_error(self.fetched, self.look)
+
+
+_flights: Flights[Consulted] = Flights()
+
+
+def lookup(domain: str | Domain) -> PolicyRecord:
+    """The row of a valid policy, marked as used. No DNS, no HTTPS.
+
+    Raises NotFoundError, BackoffError, and DomainNameError for what is no domain name.
+    """
+    name = _name(domain)
+    now = world.default().now()
+    row = PolicyRecord.objects.valid(now).filter(domain=name.unicode).first()
+    if row is None:
+        raise NotFoundError(f"no valid policy is cached for {name.unicode}")
+    row.last_use = now
+    PolicyRecord.objects.filter(pk=row.pk).update(last_use=now)
+    if row.backoff:
+        raise BackoffError(f"the policy of {name.unicode} could not be fetched lately")
+    return row
+
+
+def upsert(
+    domain: str | Domain, record_id: str, policy: Policy | None, policy_text: str = ""
+) -> None:
+    """Store a policy as fetched now under this record id; None: its fetch failed now.
+
+    A failed fetch leaves a valid policy in force and notes the id, so that it is not fetched again
+    for five minutes; with none in force the row backs off. Storing is not use: `last_use` stays.
+    """
+    name = _name(domain)
+    now = world.default().now()
+    with transaction.atomic():
+        row = PolicyRecord.objects.select_for_update().filter(domain=name.unicode).first()
+        row = row or _new_row(name, now)
+        if policy is not None:
+            rows.set_policy(row, record_id, policy, policy_text, now)
+        elif row.pk and not row.backoff and row.is_valid(now):
+            rows.set_hold(row, record_id, None, now)
+        else:
+            rows.set_backoff(row, record_id, None, policy_text, now)
+        _save(row, row.claim)
+
+
+def policy_records() -> PolicyRecordQuerySet:
+    """All rows, last use first, then by domain; what none has asked for comes last."""
+    return PolicyRecord.objects.by_use()
+
+
+def get(domain: str | Domain, *, outside: World | None = None) -> GetResult:
+    """The policy of a domain, from the cache, or fetched now and stored.
+
+    Counts as a mail server's use. Asks DNS each time whether a cached policy is still the
+    published one, and fetches it where it is not (RFC 8461 section 3.3). A policy that is valid
+    stays in force whatever fails; `result` tells of it.
+
+    Raises TransientError while there is no answer, and DomainNameError.
+    """
+    name = _name(domain)
+    outside = outside or world.default()
+    answer = consult(name, outside).answer
+    if answer.store is not Store.NOTHING:
+        note_use(name, answer.result, outside.now())
+    if answer.error is not None:
+        raise TransientError(answer.error, answer.result)
+    return GetResult(answer.policy, answer.result, answer.fresh)
+
+
+def consult(name: Domain, outside: World) -> Consulted:
+    """What `get` answers from, uncounted. Those who ask at the same time get the same."""
+    return _flights.join(name.ascii, lambda: _consult(name, outside, force=False))
+
+
+def note_use(name: Domain, result: Result, now: datetime) -> None:
+    """Count a mail server's lookup: the time, and its outcome as the row's latest."""
+    fields = rows.outcome_fields(result, now)
+    PolicyRecord.objects.filter(domain=name.unicode).update(last_use=now, **fields)
+
+
+def refetch(domain: str | Domain, *, outside: World | None = None) -> Consulted:
+    """Look at the TXT record and fetch now, whatever the cache and the record id say.
+
+    Is no use. Without a usable record nothing is fetched, and a cached policy stays; it stays,
+    too, when the fetch fails. A fetch that works ends an operator's edit.
+    """
+    name = _name(domain)
+    outside = outside or world.default()
+    consulted = _flights.after(name.ascii, lambda: _consult(name, outside, force=True))
+    if consulted.answer.error is None:
+        fields = rows.outcome_fields(consulted.answer.result, outside.now())
+        PolicyRecord.objects.filter(domain=name.unicode).update(**fields)
+    return consulted
+
+
+def delete(domains: Iterable[str]) -> int:
+    """Forget these domains (as rows name them); how many there were."""
+    deleted, _ = PolicyRecord.objects.filter(domain__in=list(domains)).delete()
+    return deleted
+
+
+def _name(domain: str | Domain) -> Domain:
+    return domain if isinstance(domain, Domain) else parse_domain(domain)
+
+
+def _row(name: Domain) -> PolicyRecord | None:
+    return PolicyRecord.objects.filter(domain=name.unicode).first()
+
+
+def _new_row(name: Domain, now: datetime) -> PolicyRecord:
+    return PolicyRecord(domain=name.unicode, inserted=now, valid_end=now)
+
+
+def _consult(name: Domain, outside: World, *, force: bool) -> Consulted:
+    looked = outside.look(name)
+    give_up = time.monotonic() + _claim_time().total_seconds()
+    while True:
+        row, now = _row(name), outside.now()
+        cached = rows.cached(row, now)
+        answer = decide(name.ascii, cached, looked.look, None, now, force=force)
+        if answer is not NEEDS_FETCH:
+            return Consulted(answer, _without_fetch(row, answer), looked.look, looked.ttl)
+        claim = uuid.uuid4().hex
+        if row is None or _claim(row, claim, now):
+            return _fetch(name, row, claim, looked, outside, force=force)
+        if time.monotonic() > give_up:
+            # Claims end by then: whoever holds one still has a clock that is not ours.
+            return _fetch(name, row, row.claim, looked, outside, force=force)
+        time.sleep(CLAIM_POLL)
+
+
+def _without_fetch(row: PolicyRecord | None, answer: Answer) -> PolicyRecord | None:
+    if row is None or answer.store is not Store.DELETE:
+        return row
+    log.info("record gone, back-off deleted", extra={"domain": row.domain})
+    PolicyRecord.objects.filter(pk=row.pk, backoff=True).delete()
+    return None
+
+
+def _claim_time() -> timedelta:
+    return timedelta(seconds=settings.MTASTS.fetch_timeout) + CLAIM_SLACK
+
+
+def _claim(row: PolicyRecord, claim: str, now: datetime) -> bool:
+    """Whether the fetch of this row is ours: nobody else's, here or on another machine."""
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    mine = PolicyRecord.objects.filter(free, pk=row.pk)
+    return mine.update(claim=claim, claimed_until=now + _claim_time()) == 1
+
+
+def _fetch(
+    name: Domain,
+    row: PolicyRecord | None,
+    claim: str,
+    looked: Looked,
+    outside: World,
+    *,
+    force: bool,
+) -> Consulted:
+    started = outside.now()
+    try:
+        fetched = outside.fetch(name)
+    except BaseException:
+        PolicyRecord.objects.filter(domain=name.unicode, claim=claim).update(
+            claim="", claimed_until=None
+        )
+        raise
+    now = outside.now()
+    cached = rows.cached(row, now)
+    answer = decide(name.ascii, cached, looked.look, fetched, now, force=force)
+    assert answer is not NEEDS_FETCH  # noqa: S101 - it has what it needs
+    changed = rows.is_change(row, answer, fetched)
+    row = row or _new_row(name, now)
+    rows.keep(row, answer, fetched, now)
+    try:
+        with transaction.atomic():
+            _save(row, claim)
+            if not force:
+                fetches.note(name, Fetch.Source.LOOKUP, started, now, answer, fetched, changed)
+    except DatabaseError:
+        # The answer is right all the same, and mail waits for it.
+        log.exception("policy fetched but not stored", extra={"domain": name.ascii})
+        if force:
+            raise
+    return Consulted(answer, row, looked.look, looked.ttl, fetched, changed)
+
+
+def _save(row: PolicyRecord, claim: str) -> None:
+    """Write what `rows` may have changed, and end the claim.
+
+    A new row may have been made by another machine meanwhile: both have fetched the same, and the
+    later one stays. An existing row is written only while the claim holds; an edit, a deletion or
+    a refetch ends it, and what was fetched before counts no more.
+    """
+    row.claim, row.claimed_until = "", None
+    columns = (*rows.STORED, "claim", "claimed_until")
+    if row.pk is None:
+        PolicyRecord.objects.bulk_create(
+            [row], update_conflicts=True, unique_fields=["domain"], update_fields=columns
+        )
+        return
+    values = {column: getattr(row, column) for column in columns}
+    PolicyRecord.objects.filter(pk=row.pk, claim=claim).update(**values)

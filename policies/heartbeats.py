@@ -1,0 +1,28 @@
+"""Signs of life of the processes of all machines."""
+
+from __future__ import annotations
+
+import socket
+from datetime import timedelta
+
+from django.utils import timezone
+
+from policies.models import Heartbeat
+
+FORGOTTEN = timedelta(days=7)
+
+
+def node() -> str:
+    """This machine's name among the others."""
+    return socket.gethostname()
+
+
+def beat(kind: str) -> None:
+    """This machine's process of this kind ("worker", "socketmap") is at work."""
+    Heartbeat.objects.update_or_create(node=node(), kind=kind, defaults={"at": timezone.now()})
+
+
+def age(kind: str) -> timedelta | None:
+    """Since when this machine's process of this kind gave no sign; None: it never has."""
+    beat = Heartbeat.objects.filter(node=node(), kind=kind).first()
+    return timezone.now() - beat.at if beat else None

@@ -1,0 +1,185 @@
+"""`manage.py mtasts …`: the cache from the command line.
+
+Answers go to standard output, one a line; with `--json` as objects (docs/commands.md). Exit
+status: 0; 75 where there is no answer for now, or a refetch failed; 64 for a name that is no
+domain; 2 for usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError
+
+from policies import cache, fetches, refresh
+from policies.models import Fetch, PolicyRecord
+from policies.mtasts import Policy, parse_domain
+from policies.mtasts.errors import DomainNameError
+
+EX_USAGE = 64
+EX_TEMPFAIL = 75
+
+LISTED = (
+    "domain", "inserted", "valid_end", "last_update", "last_use", "backoff", "record_id",
+    "version", "mode", "mx", "max_age", "extensions", "policy_text", "refresh_due",
+)  # fmt: skip
+
+
+class Command(BaseCommand):
+    help = "Look at the policy cache, ask it, and have it fetch."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        for name, run, words in (
+            ("get", self.get, "what a mail server's lookup does; counts as use"),
+            ("list", self.list, "cached policies, last use first"),
+            ("refetch", self.refetch, "look at DNS and fetch now, whatever is cached"),
+            ("refresh", self.refresh, "one round of the periodic refresh of all that is due"),
+        ):
+            action = actions.add_parser(name, help=words)
+            action.set_defaults(run=run)
+            action.add_argument("--json", action="store_true", help="print JSON, one object a line")
+            if name in {"get", "refetch"}:
+                action.add_argument("domains", nargs="+", metavar="DOMAIN")
+            if name == "list":
+                action.add_argument("--mode", choices=PolicyRecord.Mode.values)
+                action.add_argument("--limit", type=_limit, metavar="N")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            status = options["run"](**options)
+        except DatabaseError as error:
+            self.stderr.write(f"The database does not answer: {error}")
+            status = EX_TEMPFAIL
+        if status:
+            sys.exit(status)
+
+    def get(self, domains: list[str], *, json: bool, **_: Any) -> int:
+        return max([self._get(domain, as_json=json) for domain in domains])
+
+    def _get(self, domain: str, *, as_json: bool) -> int:
+        try:
+            name = parse_domain(domain)
+        except DomainNameError as error:
+            return self._refuse(domain, error)
+        policy, fresh, error = None, False, None
+        try:
+            policy, result, fresh = cache.get(name)
+        except cache.TransientError as failure:
+            result, error = failure.result, result_code(failure)
+        if as_json:
+            self._print_json(
+                domain=name.ascii,
+                policy=policy and policy_json(policy),
+                fresh=fresh,
+                result=result.to_json(),
+                error=error,
+            )
+        else:
+            words = policy.mode if policy else f"no answer for now ({error})" if error else "none"
+            failures = "".join(f" [{failure}]" for failure in result.failures if not error)
+            hosts = f" mx {' '.join(policy.mx)}" if policy and policy.mx else ""
+            self.stdout.write(f"{name.ascii}: {words}{hosts}{failures}")
+        return EX_TEMPFAIL if error else 0
+
+    def list(self, *, mode: str | None, limit: int | None, json: bool, **_: Any) -> int:
+        records = cache.policy_records()
+        if mode:
+            records = records.filter(mode=mode)
+        for record in records[:limit].iterator(chunk_size=2000):
+            if json:
+                self._print_json(**record_json(record))
+            else:
+                self.stdout.write(record_line(record))
+        return 0
+
+    def refetch(self, domains: list[str], *, json: bool, **_: Any) -> int:
+        return max([self._refetch(domain, as_json=json) for domain in domains])
+
+    def _refetch(self, domain: str, *, as_json: bool) -> int:
+        try:
+            name = parse_domain(domain)
+        except DomainNameError as error:
+            return self._refuse(domain, error)
+        fetch = fetches.finish(fetches.started(name), cache.refetch(name))
+        if as_json:
+            self._print_json(
+                domain=name.ascii,
+                outcome=fetch.outcome,
+                changed=fetch.changed,
+                error=fetch.failure_reason or fetch.failure_type or None,
+            )
+        else:
+            notes = [
+                fetch.get_outcome_display(),
+                "text changed" if fetch.changed else "",
+                fetch.failure,
+            ]
+            self.stdout.write(f"{name.ascii}: {', '.join(filter(None, notes))}")
+        return EX_TEMPFAIL if fetch.outcome == Fetch.Outcome.FAILED else 0
+
+    def refresh(self, *, json: bool, **_: Any) -> int:
+        counts = refresh.run()
+        if json:
+            self._print_json(**vars(counts))
+        else:
+            self.stdout.write(str(counts))
+        return 0
+
+    def _refuse(self, domain: str, error: DomainNameError) -> int:
+        self.stderr.write(f"{domain[:100]!r} is no domain name: {error}")
+        return EX_USAGE
+
+    def _print_json(self, **members: Any) -> None:
+        self.stdout.write(json.dumps(members, ensure_ascii=True))
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 9 or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r}: expected a whole number from 1")
+    return int(text)
+
+
+def result_code(failure: cache.TransientError) -> str:
+    """The reason code of what stands in the way."""
+    return failure.result.failures[0].reason_code
+
+
+def policy_json(policy: Policy) -> dict[str, Any]:
+    return {
+        "version": policy.version,
+        "mode": str(policy.mode),
+        "max_age": policy.max_age,
+        "mx": [str(pattern) for pattern in policy.mx],
+        "extensions": [list(pair) for pair in policy.extensions],
+    }
+
+
+def record_json(record: PolicyRecord) -> dict[str, Any]:
+    """The row's fields by name; times in ISO 8601, UTC."""
+    values = {name: getattr(record, name) for name in LISTED}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in values.items()
+    }
+
+
+def record_line(record: PolicyRecord) -> str:
+    """For the eye: domain, mode, last use, validity."""
+    mode = "fetch failed, backing off" if record.backoff else record.mode
+    used = f"{record.last_use:%Y-%m-%d %H:%M}" if record.last_use else "never"
+    columns: Iterable[str] = (
+        record.name.ascii,
+        mode,
+        f"used {used}",
+        f"valid until {record.valid_end:%Y-%m-%d %H:%M}",
+        f"id {record.record_id or '-'}",
+        " ".join(record.mx),
+    )
+    return "  ".join(filter(None, columns))

@@ -1,0 +1,28 @@
+"""The task queue: the only module that knows django-q2.
+
+Tasks are named by their dotted paths and get ids and strings, nothing else. The queue is in the
+database, so a row and the task that works on it are made in one transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django_q.models import OrmQ
+from django_q.tasks import async_task
+
+REFETCH = "policies.tasks.refetch"
+TICK = "policies.tasks.tick"
+
+
+def put_refetch(fetch_id: int) -> None:
+    """Have a worker make this fetch."""
+    async_task(REFETCH, fetch_id, task_name=f"refetch {fetch_id}", save=False)
+
+
+def oldest_waiting(now: datetime | None = None) -> timedelta | None:
+    """How long the oldest task has been waiting for a worker; None where none waits."""
+    now = now or timezone.now()
+    oldest = OrmQ.objects.filter(lock__lte=now).order_by("lock").first()
+    return now - oldest.lock if oldest else None

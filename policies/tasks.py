@@ -1,0 +1,57 @@
+"""What the queue's workers run, and how operators ask for it."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from policies import cache, fetches, heartbeats, queue, refresh
+from policies.models import Fetch
+from policies.mtasts import Domain
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+log = logging.getLogger(__name__)
+
+QUEUED_LIMIT = timedelta(hours=1)
+"""A fetch that no worker has begun in so long has lost its task."""
+
+
+def request_refetch(name: Domain, user: AbstractBaseUser | None) -> tuple[Fetch, bool]:
+    """The fetch of this domain that waits or runs, and whether it was asked for just now."""
+    with transaction.atomic():
+        fetch, created = fetches.request(name, user)
+        if created:
+            queue.put_refetch(fetch.pk)
+    return fetch, created
+
+
+def refetch(fetch_id: int) -> None:
+    """Task: make the fetch that an operator asked for. Its row tells how it ended."""
+    heartbeats.beat("worker")
+    fetch = fetches.begin(fetch_id)
+    if fetch is None:
+        return  # delivered a second time, and the first was not in vain
+    try:
+        consulted = cache.refetch(fetch.domain)
+    except BaseException as error:  # the queue's timeout is a SystemExit
+        log.exception("refetch broke", extra={"domain": fetch.domain})
+        fetches.abandon(fetch, f"The fetch did not end: {type(error).__name__}. Try again.")
+        raise
+    fetches.finish(fetch, consulted)
+
+
+def tick() -> None:
+    """Task, each minute: what has to be done from time to time."""
+    heartbeats.beat("worker")
+    now = timezone.now()
+    longest = timedelta(seconds=settings.Q_CLUSTER["timeout"])
+    fetches.give_up(queued_before=now - QUEUED_LIMIT, started_before=now - 2 * longest)
+    fetches.prune(now)
+    refresh.tick()

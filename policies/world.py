@@ -1,0 +1,81 @@
+"""What the cache asks of the outside: DNS, policy hosts and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.utils import timezone
+
+from policies.mtasts.dns import Resolver
+from policies.mtasts.errors import DNSError, FetchError, PolicySyntaxError, RecordError
+from policies.mtasts.https import PolicyFetcher
+
+if TYPE_CHECKING:
+    from mtastsweb.environment import Environment
+    from policies.decide import Fetched, Look
+    from policies.mtasts import Domain
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a TXT answer came to, and for how many seconds DNS says that it holds."""
+
+    look: Look
+    ttl: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The outside, as functions, so that tests can set the clock and play failures.
+
+    `look` and `fetch` return what went wrong as a value: for the cache a failure is an answer.
+    """
+
+    look: Callable[[Domain], Looked]
+    fetch: Callable[[Domain], Fetched]
+    now: Callable[[], datetime] = timezone.now
+
+
+def real(resolver: Resolver, fetcher: PolicyFetcher) -> World:
+    """The world over DNS and HTTPS."""
+
+    def look(domain: Domain) -> Looked:
+        try:
+            answer = resolver.lookup_record(domain)
+        except RecordError as error:
+            return Looked(error, error.ttl)
+        except DNSError as error:
+            return Looked(error)
+        return Looked(answer.record, answer.ttl)
+
+    def fetch(domain: Domain) -> Fetched:
+        try:
+            return fetcher.fetch(domain)
+        except (FetchError, PolicySyntaxError) as error:
+            return error
+
+    return World(look, fetch)
+
+
+def default() -> World:
+    """The world that the settings describe; made once for each set of them."""
+    return _from_environment(settings.MTASTS)
+
+
+@cache
+def _from_environment(environment: Environment) -> World:
+    resolver = Resolver(environment.nameservers, timeout=environment.dns_timeout)
+    fetcher = PolicyFetcher(
+        resolver,
+        port=environment.policy_port,
+        timeout=environment.fetch_timeout,
+        ca_file=environment.ca_file,
+        allow_private=environment.allow_private_addresses,
+        proxy=environment.proxy,
+    )
+    return real(resolver, fetcher)

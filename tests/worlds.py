@@ -1,0 +1,75 @@
+"""A world for the cache that tests write themselves: what DNS and policy hosts say, and the time.
+
+For rules about rows and time; whether DNS and HTTPS do so is for the laboratory to show.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from policies.mtasts import Domain, NoRecordError, Policy, Record, parse_policy
+from policies.mtasts.errors import MTASTSError
+from policies.mtasts.https import FetchedPolicy
+from policies.world import Looked, World
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+ENFORCE = "version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 86400\n"
+TESTING = "version: STSv1\nmode: testing\nmx: *.example.org\nmax_age: 86400\n"
+NONE = "version: STSv1\nmode: none\nmax_age: 86400\n"
+AT_ONCE = "version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 0\n"
+
+
+def record(record_id: str = "1") -> Record:
+    return Record("STSv1", record_id, [])
+
+
+def served(text: str = ENFORCE) -> FetchedPolicy:
+    """What a policy host that serves this text comes to."""
+    return FetchedPolicy(
+        policy=parse_policy(text),
+        text=text,
+        certificate_not_after=NOON + timedelta(days=60),
+        address="192.0.2.1",
+    )
+
+
+def policy(text: str = ENFORCE) -> Policy:
+    return parse_policy(text)
+
+
+class Script:
+    """A world with one answer for all domains, and a clock that only `pass_` moves."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+        self.look: Record | MTASTSError = NoRecordError("no record")
+        self.fetch: FetchedPolicy | MTASTSError | BaseException = served()
+        self.ttl = 300
+        self.looks: list[str] = []
+        self.fetches: list[str] = []
+        self.during_fetch = lambda: None
+
+    @property
+    def world(self) -> World:
+        return World(self._look, self._fetch, self.now)
+
+    def publish(self, text: str = ENFORCE, record_id: str = "1") -> None:
+        self.look, self.fetch = record(record_id), served(text)
+
+    def pass_(self, **time: float) -> None:
+        self.time += timedelta(**time)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def _look(self, name: Domain) -> Looked:
+        self.looks.append(name.ascii)
+        return Looked(self.look, self.ttl)
+
+    def _fetch(self, name: Domain) -> FetchedPolicy | MTASTSError:
+        self.fetches.append(name.ascii)
+        self.during_fetch()
+        if isinstance(self.fetch, BaseException) and not isinstance(self.fetch, MTASTSError):
+            raise self.fetch
+        return self.fetch
