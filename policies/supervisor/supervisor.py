@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from policies.supervisor.child import Child, ChildSpec
-from policies.supervisor.keeper import CLEAR_UP_LOCK, LEFTOVER_PATIENCE, START_LOCK, kept
+from policies.supervisor.keeper import CLEAR_UP_LOCK, START_LOCK, kept
 from policies.supervisor.session import end_leftovers
 from policies.supervisor.signals import STOP_SIGNALS, Signals
 
@@ -19,8 +19,7 @@ logger = logging.getLogger(__name__)
 
 _IDLE_WAIT = 1.0  # seconds
 _BUSY_WAIT = 0.05  # seconds
-# One Ctrl-C can arrive twice, from the terminal and from make: that is not yet impatience.
-_SAME_REQUEST = 1.0  # seconds
+_LEFTOVER_PATIENCE = 10.0  # seconds
 
 
 class AlreadyRunning(Exception):
@@ -30,7 +29,8 @@ class AlreadyRunning(Exception):
 class Supervisor:
     """Runs the children of `specs` until SIGTERM, SIGINT or SIGHUP.
 
-    `on_up` is called once, when all of them serve.
+    `on_up` is called once, when all of them serve. A second signal within `same_request` seconds
+    is not yet impatience: one Ctrl-C can arrive twice, from the terminal and from make.
     """
 
     def __init__(
@@ -39,9 +39,11 @@ class Supervisor:
         run_dir: Path,
         environ: Mapping[str, str],
         on_up: Callable[[], None],
+        same_request: float = 1.0,
     ) -> None:
         self._children = [Child(spec, run_dir, environ) for spec in specs]
         self._on_up = on_up
+        self._same_request = same_request
 
     def run(self) -> None:
         """Returns when all children have stopped. To be called inside `exclusive`."""
@@ -72,7 +74,7 @@ class Supervisor:
                 child.stop(time.monotonic())
             while any(child.is_running for child in stopping):
                 again = signals.wait(_BUSY_WAIT) & STOP_SIGNALS
-                if again and time.monotonic() - asked > _SAME_REQUEST:
+                if again and time.monotonic() - asked > self._same_request:
                     for child in self._children:
                         child.kill()
                 for child in stopping:
@@ -80,10 +82,11 @@ class Supervisor:
 
 
 @contextmanager
-def exclusive(run_dir: Path) -> Iterator[None]:
+def exclusive(run_dir: Path, patience: float = _LEFTOVER_PATIENCE) -> Iterator[None]:
     """Holds the run directory, and clears what an earlier supervisor left over there.
 
-    Raises AlreadyRunning. The directory's locks end with this process, however it ends.
+    `patience`: seconds that leftovers have to stop by themselves. Raises AlreadyRunning. The
+    directory's locks end with this process, however it ends.
     """
     run_dir.mkdir(mode=0o700, exist_ok=True)
     with (run_dir / START_LOCK).open("a+", encoding="ascii") as lock:
@@ -95,13 +98,13 @@ def exclusive(run_dir: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        _clear_up(run_dir)
-        with kept(run_dir):
+        _clear_up(run_dir, patience)
+        with kept(run_dir, patience):
             yield
 
 
-def _clear_up(run_dir: Path) -> None:
+def _clear_up(run_dir: Path, patience: float) -> None:
     with (run_dir / CLEAR_UP_LOCK).open("a", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for name in end_leftovers(run_dir, LEFTOVER_PATIENCE):
+        for name in end_leftovers(run_dir, patience):
             logger.warning("ended what an earlier run had left over", extra={"child": name})
