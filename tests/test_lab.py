@@ -179,6 +179,12 @@ class TestNames:
         host.dns = None
         assert texts(ask(lab)) == ['"v=STSv1; id=1;"']
 
+    def test_a_domain_begun_anew_keeps_nothing(self, lab: Lab, host: Host) -> None:
+        host.mx = answers.Records("10 mx.example.test.")
+        lab.domain(DOMAIN, id=None)
+        assert not ask(lab, DOMAIN, "MX").answer
+        assert ask(lab).rcode() == dns.rcode.NXDOMAIN
+
     def test_names_by_rule_need_not_be_stored(self, lab: Lab) -> None:
         lab.dns_default = lambda name, type_: RECORD if name == NAME and type_ == "TXT" else None
         assert texts(ask(lab)) == ['"v=STSv1; id=1;"']
@@ -568,6 +574,12 @@ class TestAddresses:
     def test_an_address_can_be_chosen(self, lab: Lab) -> None:
         lab.domain(DOMAIN, POLICY, address="127.0.0.9")
         assert texts(ask(lab, POLICY_HOST, "A")) == ["127.0.0.9"]
+
+    def test_an_address_can_refuse_or_swallow_connections(self, lab: Lab) -> None:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((lab.closed_address, lab.policy_port), SOON)
+        with pytest.raises(TimeoutError):
+            socket.create_connection((lab.blackhole(), lab.policy_port), AT_ONCE)
 
     def test_connections_at_a_time_are_counted_by_address(self, lab: Lab, host: Host) -> None:
         gate = lab.gate()

@@ -1,6 +1,7 @@
 """The laboratory: a real DNS server and a real HTTPS policy host on loopback, playing any failure.
 
     from tests.lab import answers, replies
+    from tests.lab.certificate import Certificate
     from tests.lab.lab import Lab
 
     with Lab() as lab:
@@ -10,6 +11,6 @@
         host.certificate = Certificate.EXPIRED
 
 `answers` holds what a name server can say, `replies` what a policy host can do, `certificate`
-what it can show. This package
-imports nothing by itself, so that the pytest plugin loads where `cryptography` is missing.
+what it can show. This package imports nothing by itself, so that the pytest plugin loads where
+`cryptography` is missing.
 """

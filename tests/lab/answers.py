@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar
 
 import dns.edns
@@ -18,8 +19,7 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
-import dns.rdataclass
-import dns.rdatatype
+import dns.rdata
 import dns.rrset
 
 from tests.lab.gate import Gate
@@ -91,12 +91,17 @@ class Records(Answer):
     def to(self, question: Question) -> dns.message.Message:
         reply = question.reply(authenticated=self.authenticated)
         owner = dns.name.from_text(question.name)
-        texts = [_rdata(value, question.type) for value in self.values]
-        reply.answer.append(dns.rrset.from_text(owner, self.ttl, "IN", question.type, *texts))
+        rdatas = _rdatas(question.type, self.values)
+        reply.answer.append(dns.rrset.from_rdata_list(owner, self.ttl, rdatas))
         return reply
 
 
-def _rdata(value: str | tuple[str, ...], type_: str) -> str:
+@lru_cache
+def _rdatas(type_: str, values: tuple[str | tuple[str, ...], ...]) -> list[dns.rdata.Rdata]:
+    return [dns.rdata.from_text("IN", type_, _text(type_, value)) for value in values]
+
+
+def _text(type_: str, value: str | tuple[str, ...]) -> str:
     if type_ != "TXT":
         return value if isinstance(value, str) else " ".join(value)
     strings = (value,) if isinstance(value, str) else value

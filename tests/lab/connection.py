@@ -36,7 +36,6 @@ class Connection:
         self.address = address
         self.sni = ""
         self._sock = sock
-        self._sock.settimeout(None)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()

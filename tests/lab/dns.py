@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import dns.exception
 import dns.flags
@@ -17,13 +18,14 @@ import dns.rdatatype
 
 from tests.lab.answers import Absent, Answer, NXDomain, Question
 from tests.lab.log import Log, Query
-from tests.lab.loop import Listener, Workers
+from tests.lab.loop import Listener, Workers, accept
 
 ANY = "*"
 ADDRESS = "127.0.0.1"
 PLAIN_UDP_SIZE = 512
 NEVER = threading.Event()
 
+K = TypeVar("K")
 Default = Callable[[str, str], Answer | None]
 
 
@@ -47,17 +49,14 @@ class Zone:
 
     def __setitem__(self, key: tuple[str, str], answer: Answer | None) -> None:
         key = _key(*key)
-        was_there = self._answers.pop(key, None) is not None
-        if answer is not None:
-            self._answers[key] = answer
+        was_there = key in self._answers
+        _set(self._answers, key, answer)
         for name in _upwards(key[0]):
             self._names[name] += (answer is not None) - was_there
 
     def override(self, domain: str, answer: Answer | None) -> None:
         """Answers this for every name at and under `domain`, until told None."""
-        self._overrides.pop(_name(domain), None)
-        if answer is not None:
-            self._overrides[_name(domain)] = answer
+        _set(self._overrides, _name(domain), answer)
 
     def overridden(self, domain: str) -> Answer | None:
         """What `override` has set for exactly this domain."""
@@ -68,8 +67,8 @@ class Zone:
         name, type_ = _key(name, type_)
         if self._overrides:
             for domain in _upwards(name):
-                if domain in self._overrides:
-                    return self._overrides[domain]
+                if (override := self._overrides.get(domain)) is not None:
+                    return override
         answer = self._answers.get((name, type_)) or self._answers.get((name, ANY))
         if answer is None and self.default is not None:
             answer = self.default(name, type_)
@@ -82,6 +81,14 @@ class Zone:
         self._answers.clear()
         self._overrides.clear()
         self._names.clear()
+
+
+def _set(answers: dict[K, Answer], key: K, answer: Answer | None) -> None:
+    """In one step, so that a query in between sees the old answer or the new one."""
+    if answer is None:
+        answers.pop(key, None)
+    else:
+        answers[key] = answer
 
 
 def _name(name: str) -> str:
@@ -127,8 +134,9 @@ class DNSServer:
             send(NEVER)
 
     def _on_connection(self) -> None:
-        connection, _ = self._tcp.accept()
-        connection.settimeout(None)
+        connection = accept(self._tcp)
+        if connection is None:
+            return
         self._workers.run(lambda cancelled: self._serve(connection, cancelled), connection)
 
     def _serve(self, connection: socket.socket, cancelled: threading.Event) -> None:

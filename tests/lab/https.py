@@ -11,7 +11,7 @@ from functools import partial
 
 from tests.lab.connection import Connection
 from tests.lab.log import Log, Request
-from tests.lab.loop import Listener, Workers
+from tests.lab.loop import Listener, Workers, accept
 from tests.lab.replies import Behaviour, InTurn, Site
 
 Find = Callable[[str], tuple[Site, Behaviour]]
@@ -89,9 +89,8 @@ class HTTPSServer:
             listener.add(sock, partial(self._accept, sock, address))
 
     def _accept(self, listening: socket.socket, address: str) -> None:
-        try:
-            sock, _ = listening.accept()
-        except (BlockingIOError, ConnectionError):  # it went away before we came to it
+        sock = accept(listening)
+        if sock is None:
             return
         self.connections.add(address, sock)
         self._workers.run(lambda _: self._serve(sock, address), sock)

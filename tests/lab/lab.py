@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from tests.lab.answers import Answer, Records
+from tests.lab.blackhole import Blackhole
 from tests.lab.ca import Authority
 from tests.lab.certificate import Certificate
 from tests.lab.dns import Default, DNSServer, Zone
@@ -17,6 +18,8 @@ from tests.lab.https import HTTPSServer
 from tests.lab.log import Log, Query, Request
 from tests.lab.loop import Listener, Workers
 from tests.lab.replies import GOOD, Behaviour, Site
+
+CLOSED, BLACKHOLE = 254, 253
 
 
 @dataclass(slots=True)
@@ -63,11 +66,11 @@ class Host(Served):
         """Where the policy is served (RFC 8461 section 3.3)."""
         return f"mta-sts.{self.domain}"
 
-    def publish(self, policy: str | bytes | None = None, *, id: str, ttl: int = 300) -> None:  # noqa: A002
-        """Sets the record's id, and the policy if one is given."""
-        self.txt = Records(f"v=STSv1; id={id};", ttl=ttl)
+    def publish(self, policy: str | bytes | None = None, *, id: str, ttl: int = 300) -> None:  # noqa: A002 - the record's own word
+        """Sets the policy if one is given, and then the record's id, as RFC 8461 has it."""
         if policy is not None:
             self.policy = policy
+        self.txt = Records(f"v=STSv1; id={id};", ttl=ttl)
 
     def resolve_to(self, *addresses: str, ttl: int = 300) -> None:
         """Sets the policy host's IPv4 addresses; none at all takes the record away."""
@@ -99,6 +102,7 @@ class Lab:
         self.https_default: Callable[[str], Served | None] | None = None
         self._hosts: dict[str, Host] = {}
         self._gates: list[Gate] = []
+        self._blackhole: Blackhole | None = None
         self._authority = Authority()
         self._listener = Listener()
         self._workers = Workers()
@@ -126,13 +130,14 @@ class Lab:
     ) -> Host:
         """Adds a domain (A-labels), or begins one anew. Without an id there is no TXT record."""
         host = Host(name, self.zone)
+        host.txt = host.aaaa = host.mx = host.dns = None
         host.policy = policy
         host.certificate = certificate
         host.behaviour = behaviour
+        self._hosts[host.domain] = host
         if id is not None:
             host.publish(id=id, ttl=ttl)
         host.resolve_to(address or next(self._next_address), ttl=ttl)
-        self._hosts[host.domain] = host
         return host
 
     def __getitem__(self, name: str) -> Host:
@@ -156,6 +161,17 @@ class Lab:
         """One good certificate for the policy hosts of all these domains."""
         names: Sequence[str] = [f"mta-sts.{domain}" for domain in domains]
         return self._authority.shared_context(names)
+
+    @property
+    def closed_address(self) -> str:
+        """Where nobody listens: connections are refused."""
+        return self._neighbour(CLOSED)
+
+    def blackhole(self) -> str:
+        """An address where connections are neither taken nor refused."""
+        if self._blackhole is None:
+            self._blackhole = Blackhole(self._neighbour(BLACKHOLE), self.policy_port)
+        return self._blackhole.address
 
     def settings(self) -> dict[str, str]:
         """The environment in which the project uses this laboratory."""
@@ -186,6 +202,8 @@ class Lab:
         self._listener.stop()
         self._end_answers()
         self._listener.close()
+        if self._blackhole is not None:
+            self._blackhole.close()
         self._authority.close()
 
     def __enter__(self) -> Lab:
@@ -198,6 +216,10 @@ class Lab:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def _neighbour(self, last: int) -> str:
+        """An address in the net of the policy host's own."""
+        return f"{self.addresses[0].rpartition('.')[0]}.{last}"
 
     def _end_answers(self) -> None:
         for gate in self._gates:

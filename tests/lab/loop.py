@@ -11,6 +11,16 @@ from collections.abc import Callable
 Work = Callable[[threading.Event], None]
 
 
+def accept(listening: socket.socket) -> socket.socket | None:
+    """The next connection; None where it went away before we came to it."""
+    try:
+        connection, _ = listening.accept()
+    except (BlockingIOError, ConnectionError):
+        return None
+    connection.settimeout(None)
+    return connection
+
+
 class Listener:
     """One thread that calls back for every socket that has something to read."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import ssl
-from functools import cache
+from functools import lru_cache
 
 from tests.lab.answers import Answer, Records
 from tests.lab.lab import Lab, Served
 
 PER_CERTIFICATE = 100
+CERTIFICATES_KEPT = 2000  # of some 40 KiB each; a new one costs a millisecond
 SUFFIX = "lab.test"
 
 _NAME = re.compile(rf"(_mta-sts|mta-sts)\.d(\d+)\.{re.escape(SUFFIX)}")
@@ -37,7 +38,7 @@ def serve_synthetic(lab: Lab, count: int, policy: str, *, id: str = "1") -> None
             return addresses[index % len(addresses)]
         return None
 
-    @cache
+    @lru_cache(maxsize=CERTIFICATES_KEPT)
     def certificate(shard: int) -> ssl.SSLContext:
         first = shard * PER_CERTIFICATE
         return lab.shared_certificate(
