@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from policies.mtasts.domain import Domain
+from policies.mtasts.domain import Domain, ends_in_number
 from policies.mtasts.mx import MXPattern
 from policies.mtasts.policy import Mode, Policy
 
@@ -63,7 +63,7 @@ def reply(policy: Policy, domain: Domain, *, tlsrpt: bool, policy_text: str, edi
     with_attributes = tlsrpt and not edited
     if not all(_NAME.fullmatch(pattern.base) for pattern in policy.mx):
         return INVALID_POLICY
-    if with_attributes and not _NAME.fullmatch(domain.ascii):
+    if with_attributes and not _is_domain(domain.ascii):
         return INVALID_POLICY
     patterns = _usable(policy.mx)
     if not patterns:
@@ -73,6 +73,11 @@ def reply(policy: Policy, domain: Domain, *, tlsrpt: bool, policy_text: str, edi
         return _largest_that_fits([entry])
     reported = entry + _tlsrpt_attributes(domain, patterns)
     return _largest_that_fits([reported + _policy_strings(policy_text), reported, entry])
+
+
+def _is_domain(name: str) -> bool:
+    """Whether Postfix takes `name` for a domain, which may not look like an IP address."""
+    return _NAME.fullmatch(name) is not None and not ends_in_number(name)
 
 
 def _usable(mx: Iterable[MXPattern]) -> list[MXPattern]:

@@ -154,7 +154,9 @@ def test_one_value_outside_the_grammar_yields_no_reply_data(hostile: str) -> Non
     assert INVALID_POLICY.startswith(b"TEMP ")
 
 
-@pytest.mark.parametrize("hostile", ["", "a b.example", "example.com match=x", "ä.example", "a}"])
+@pytest.mark.parametrize(
+    "hostile", ["", "a b.example", "example.com match=x", "ä.example", "a}", "192.0.2.1", "7"]
+)
 def test_a_domain_outside_the_grammar_yields_no_reply_data(hostile: str) -> None:
     domain = Domain(hostile, hostile)
     assert answer_for("mail.example.com", domain=domain) == INVALID_POLICY
