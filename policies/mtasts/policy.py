@@ -47,9 +47,10 @@ class Policy:
     extensions: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # A policy that comes from a database row brings plain strings.
+        # A policy that comes from a database row brings plain strings, and lists for pairs.
         object.__setattr__(self, "mode", Mode(self.mode))
         object.__setattr__(self, "mx", [MXPattern(pattern) for pattern in self.mx])
+        object.__setattr__(self, "extensions", [(name, value) for name, value in self.extensions])
 
     def __str__(self) -> str:
         fields = [

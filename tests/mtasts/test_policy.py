@@ -198,7 +198,6 @@ def test_a_mode_none_without_mx_renders_without_mx() -> None:
 def test_a_policy_from_a_database_row_is_equal_to_the_one_stored() -> None:
     parsed = parse_policy(TEXT)
     row = json.loads(json.dumps(dataclasses.asdict(parsed)))
-    row["extensions"] = [tuple(pair) for pair in row["extensions"]]
     restored = Policy(**row)
     assert restored == parsed
     assert restored.mode is Mode.ENFORCE
