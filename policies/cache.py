@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -93,6 +93,15 @@ class Consulted:
         return first_error(self.fetched, self.look)
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """The latest of a domain's lookups since the last count. `domain`: as rows name it."""
+
+    domain: str
+    at: datetime
+    result: Result
+
+
 _flights: Flights[Consulted] = Flights()
 
 
@@ -168,6 +177,14 @@ def note_use(name: Domain, result: Result, now: datetime) -> None:
     """Count a mail server's lookup: the time, and its outcome as the row's latest."""
     fields = rows.outcome_fields(result, now)
     PolicyRecord.objects.filter(domain=name.unicode).update(last_use=now, **fields)
+
+
+def note_uses(uses: Sequence[Use]) -> None:
+    """Count many lookups at once: for each domain the latest, which never moves back in time."""
+    with transaction.atomic():
+        PolicyRecord.objects.write_uses(
+            [(use.domain, use.at, rows.outcome_fields(use.result, use.at)) for use in uses]
+        )
 
 
 def refetch(domain: str | Domain, *, outside: World | None = None) -> Consulted:

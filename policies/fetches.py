@@ -14,7 +14,7 @@ from policies.mtasts import Domain
 from policies.mtasts.errors import MTASTSError, NoRecordError
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
+    from django.contrib.auth.models import User
 
     from policies.cache import Consulted
     from policies.decide import Fetched
@@ -61,7 +61,7 @@ def note(
     ended(name, source, started, now, answer, error, changed).save(force_insert=True)
 
 
-def request(name: Domain, user: AbstractBaseUser | None) -> tuple[Fetch, bool]:
+def request(name: Domain, user: User | None) -> tuple[Fetch, bool]:
     """The open fetch of this domain, and whether it was made just now.
 
     Two who ask at once get the same: the database lets one open fetch per domain in.

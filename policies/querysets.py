@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection, models
 from django.db.models import Q
@@ -53,11 +53,13 @@ class PolicyRecordQuerySet(models.QuerySet["PolicyRecord"]):
         One statement run over all rows: `bulk_update` spends a second on what takes this some
         milliseconds, and checks no claim.
         """
-        fields = [self.model._meta.get_field(column) for column in columns]
+        known = {field.attname: field for field in self.model._meta.concrete_fields}
+        fields = [known[column] for column in columns]
         quote = connection.ops.quote_name
-        assignments = ", ".join(f"{quote(field.column)} = %s" for field in fields)
+        table = quote(self.model._meta.db_table)
+        assignments = ", ".join(f"{quote(str(field.column))} = %s" for field in fields)
         statement = (
-            f"UPDATE {quote(self.model._meta.db_table)} SET {assignments},"  # noqa: S608 - names of ours
+            f"UPDATE {table} SET {assignments},"  # noqa: S608 - names of ours
             " claim = '', claimed_until = NULL WHERE id = %s AND claim = %s"
         )
         values = [
@@ -67,7 +69,31 @@ class PolicyRecordQuerySet(models.QuerySet["PolicyRecord"]):
         ]
         with connection.cursor() as cursor:
             cursor.executemany(statement, values)
-            return cursor.rowcount
+            return int(cursor.rowcount)
+
+    def write_uses(self, uses: Iterable[tuple[str, datetime, dict[str, Any]]]) -> None:
+        """Move `last_use` of these domains forward, and write the columns that come with it."""
+        table = connection.ops.quote_name(self.model._meta.db_table)
+        statement = (
+            f"UPDATE {table} SET last_use = %s, outcome_type = %s, outcome_failure = %s,"  # noqa: S608 - a name of ours
+            " outcome_reason = %s, outcome_at = %s"
+            " WHERE domain = %s AND (last_use IS NULL OR last_use < %s)"
+        )
+        as_stored = connection.ops.adapt_datetimefield_value
+        values = [
+            (
+                as_stored(at),
+                fields["outcome_type"],
+                fields["outcome_failure"],
+                fields["outcome_reason"],
+                as_stored(fields["outcome_at"]),
+                domain,
+                as_stored(at),
+            )
+            for domain, at, fields in uses
+        ]
+        with connection.cursor() as cursor:
+            cursor.executemany(statement, values)
 
 
 def _unused(now: datetime) -> Q:

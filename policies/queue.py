@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+from django_q.conf import Conf
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
@@ -19,6 +20,11 @@ TICK = "policies.tasks.tick"
 def put_refetch(fetch_id: int) -> None:
     """Have a worker make this fetch."""
     async_task(REFETCH, fetch_id, task_name=f"refetch {fetch_id}", save=False)
+
+
+def task_timeout() -> float:
+    """Seconds after which a running task is killed."""
+    return float(Conf.TIMEOUT)
 
 
 def oldest_waiting(now: datetime | None = None) -> timedelta | None:

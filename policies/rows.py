@@ -163,8 +163,7 @@ def refresh_due(max_age: int, now: datetime) -> datetime:
     """
     if max_age < REFRESHED_FROM:
         return now + UNUSED
-    ahead = min(timedelta(seconds=max_age / 2), DAILY)
-    return now + ahead * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+    return now + _jittered(min(timedelta(seconds=max_age / 2), DAILY))
 
 
 def retry_due(failures: int, valid_end: datetime, now: datetime) -> datetime:
@@ -172,8 +171,12 @@ def retry_due(failures: int, valid_end: datetime, now: datetime) -> datetime:
 
     Five minutes, doubling to a day, but once more before the policy ends.
     """
-    ahead = min(BACKOFF * 2 ** min(failures - 1, 16), DAILY)
-    due = now + ahead * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+    due = now + _jittered(min(BACKOFF * 2 ** min(failures - 1, 16), DAILY))
     if now < valid_end:
         return min(due, max(valid_end - BACKOFF, now + BACKOFF))
     return due
+
+
+def _jittered(span: timedelta) -> timedelta:
+    share: float = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+    return span * share

@@ -7,8 +7,7 @@ import secrets
 from datetime import timedelta
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -24,7 +23,7 @@ class SetupClosed(Exception):
 
 def is_open() -> bool:
     """Whether nobody can log in yet."""
-    return not get_user_model().objects.exists()
+    return not User.objects.exists()
 
 
 def make_link() -> str:
@@ -55,7 +54,7 @@ def check(token: str) -> None:
         raise SetupClosed("the link is used or older than an hour")
 
 
-def use(token: str, username: str, password: str) -> AbstractUser:
+def use(token: str, username: str, password: str) -> User:
     """Make the first user, who may do all, and use the link up. Raises SetupClosed."""
     with transaction.atomic():
         # Of two who use the link at once, one deletes it; the other finds it gone.
@@ -64,7 +63,7 @@ def use(token: str, username: str, password: str) -> AbstractUser:
         deleted, _ = links.delete()
         if not deleted or not is_open():
             raise SetupClosed("the link is used or older than an hour")
-        return get_user_model().objects.create_superuser(username=username, password=password)
+        return User.objects.create_superuser(username=username, password=password)
 
 
 def _digest(token: str) -> str:

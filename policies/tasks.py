@@ -6,7 +6,6 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -15,7 +14,7 @@ from policies.models import Fetch
 from policies.mtasts import Domain
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractBaseUser
+    from django.contrib.auth.models import User
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ QUEUED_LIMIT = timedelta(hours=1)
 """A fetch that no worker has begun in so long has lost its task."""
 
 
-def request_refetch(name: Domain, user: AbstractBaseUser | None) -> tuple[Fetch, bool]:
+def request_refetch(name: Domain, user: User | None) -> tuple[Fetch, bool]:
     """The fetch of this domain that waits or runs, and whether it was asked for just now."""
     with transaction.atomic():
         fetch, created = fetches.request(name, user)
@@ -51,7 +50,7 @@ def tick() -> None:
     """Task, each minute: what has to be done from time to time."""
     heartbeats.beat("worker")
     now = timezone.now()
-    longest = timedelta(seconds=settings.Q_CLUSTER["timeout"])
+    longest = timedelta(seconds=queue.task_timeout())
     fetches.give_up(queued_before=now - QUEUED_LIMIT, started_before=now - 2 * longest)
     fetches.prune(now)
     refresh.tick()

@@ -69,12 +69,12 @@ def default() -> World:
 
 @cache
 def _from_environment(environment: Environment) -> World:
-    resolver = Resolver(environment.nameservers, timeout=environment.dns_timeout)
+    resolver = Resolver(tuple(map(str, environment.nameservers)), timeout=environment.dns_timeout)
     fetcher = PolicyFetcher(
         resolver,
         port=environment.policy_port,
         timeout=environment.fetch_timeout,
-        ca_file=environment.ca_file,
+        ca_file=environment.ca_file and str(environment.ca_file),
         allow_private=environment.allow_private_addresses,
         proxy=environment.proxy,
     )

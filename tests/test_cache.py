@@ -12,6 +12,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from policies import cache, rows, world
+from policies.decide import no_policy_found
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts.errors import (
     CertificateError,
@@ -58,7 +59,7 @@ class TestLookup:
         assert cache.lookup("XN--MNCHEN-3YA.example.").domain == "münchen.example"
 
     def test_finds_nothing_where_nothing_is(self, script: Script) -> None:
-        with pytest.raises(cache.NotFoundError, match="example.org"):
+        with pytest.raises(cache.NotFoundError, match=r"example\.org"):
             cache.lookup(DOMAIN)
 
     def test_finds_nothing_that_has_expired(self, script: Script) -> None:
@@ -70,7 +71,7 @@ class TestLookup:
 
     def test_tells_of_a_recent_failure(self, script: Script) -> None:
         cache.upsert(DOMAIN, "1", None)
-        with pytest.raises(cache.BackoffError, match="example.org"):
+        with pytest.raises(cache.BackoffError, match=r"example\.org"):
             cache.lookup(DOMAIN)
         assert row().last_use == script.now()
 
@@ -408,6 +409,17 @@ class TestRefetch:
         script.look = DNSError("no answer", reason="timeout")
         cache.refetch(DOMAIN)
         assert (row().outcome_type, row().outcome_failure) == ("sts", "")
+
+
+def test_uses_are_counted_in_batches_and_never_move_back(script: Script) -> None:
+    for domain in (DOMAIN, "b.example"):
+        cache.upsert(domain, "1", policy(), ENFORCE)
+    result = no_policy_found(DOMAIN)
+    later = NOON + timedelta(minutes=3)
+    cache.note_uses([cache.Use(DOMAIN, later, result), cache.Use("b.example", later, result)])
+    cache.note_uses([cache.Use(DOMAIN, NOON, result), cache.Use("gone.example", later, result)])
+    assert (row().last_use, row("b.example").last_use) == (later, later)
+    assert (row().outcome_type, row().outcome_at) == ("no-policy-found", later)
 
 
 def test_delete_counts_what_there_was(script: Script) -> None:

@@ -3,8 +3,8 @@
 from django.apps import apps as installed
 from django.contrib.auth.management import create_permissions
 from django.db import migrations
-from django.db.utils import DatabaseError
 from django.db.transaction import atomic
+from django.db.utils import DatabaseError
 
 TRIGRAM_INDEX = "policy_domain_trigram"
 
@@ -30,7 +30,7 @@ def add_trigram_index(apps, schema_editor):
     except DatabaseError as error:
         # Searching works without it, slower: a user that may not create extensions is no reason
         # to stop here.
-        print(f"\n  pg_trgm cannot be had ({error}); substring search will read the whole table.")  # noqa: T201
+        print(f"\n  pg_trgm cannot be had ({error}); substring search will read the whole table.")
         return
     schema_editor.execute(
         f"CREATE INDEX IF NOT EXISTS {TRIGRAM_INDEX}"

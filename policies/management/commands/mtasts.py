@@ -38,7 +38,7 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         for name, run, words in (
             ("get", self.get, "what a mail server's lookup does; counts as use"),
-            ("list", self.list, "cached policies, last use first"),
+            ("list", self.show, "cached policies, last use first"),
             ("refetch", self.refetch, "look at DNS and fetch now, whatever is cached"),
             ("refresh", self.refresh, "one round of the periodic refresh of all that is due"),
         ):
@@ -61,18 +61,19 @@ class Command(BaseCommand):
             sys.exit(status)
 
     def get(self, domains: list[str], *, json: bool, **_: Any) -> int:
-        return max([self._get(domain, as_json=json) for domain in domains])
+        return max(self._get(domain, as_json=json) for domain in domains)
 
     def _get(self, domain: str, *, as_json: bool) -> int:
         try:
             name = parse_domain(domain)
-        except DomainNameError as error:
-            return self._refuse(domain, error)
-        policy, fresh, error = None, False, None
+        except DomainNameError as refused:
+            return self._refuse(domain, refused)
+        error: str | None = None
         try:
             policy, result, fresh = cache.get(name)
         except cache.TransientError as failure:
-            result, error = failure.result, result_code(failure)
+            policy, result, fresh = None, failure.result, False
+            error = result.failures[0].reason_code
         if as_json:
             self._print_json(
                 domain=name.ascii,
@@ -88,7 +89,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{name.ascii}: {words}{hosts}{failures}")
         return EX_TEMPFAIL if error else 0
 
-    def list(self, *, mode: str | None, limit: int | None, json: bool, **_: Any) -> int:
+    def show(self, *, mode: str | None, limit: int | None, json: bool, **_: Any) -> int:
         records = cache.policy_records()
         if mode:
             records = records.filter(mode=mode)
@@ -100,7 +101,7 @@ class Command(BaseCommand):
         return 0
 
     def refetch(self, domains: list[str], *, json: bool, **_: Any) -> int:
-        return max([self._refetch(domain, as_json=json) for domain in domains])
+        return max(self._refetch(domain, as_json=json) for domain in domains)
 
     def _refetch(self, domain: str, *, as_json: bool) -> int:
         try:
@@ -144,11 +145,6 @@ def _limit(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise ArgumentTypeError(f"{text!r}: expected a whole number from 1")
     return int(text)
-
-
-def result_code(failure: cache.TransientError) -> str:
-    """The reason code of what stands in the way."""
-    return failure.result.failures[0].reason_code
 
 
 def policy_json(policy: Policy) -> dict[str, Any]:
