@@ -18,7 +18,7 @@ run: $(VENV)/product.stamp ## Run it all on http://127.0.0.1:8000 until Ctrl-C
 	@exec $(BIN)/python manage.py start
 
 test: $(VENV)/tests.stamp ## Run every test (REQUIRE_ALL=1: none may be skipped; SLOW=1: slow ones too)
-	@tests/run $(BIN)/python -n $(JOBS) $(TESTS)
+	@tests/run $(BIN)/python -n $(JOBS) --dist loadgroup $(TESTS)
 
 lint: $(VENV)/tests.stamp ## Check style, layers and migrations
 	$(BIN)/ruff check .

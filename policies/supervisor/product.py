@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from django.core.management import get_commands
+from django.db import connections
 
 from mtastsweb.environment import BASE_DIR, Environment
 from mtastsweb.values import Address, UnixSocket
+from policies import heartbeats
 from policies.supervisor.child import ChildSpec
 
 _SERVING = 0  # the stage of what takes requests: stopped first …
 _WORKING = 1  # … so that the queue's workers can finish what was asked for
 _CONNECT_TIMEOUT = 0.5  # seconds
+# The tick beats each minute; a worker that did not for so long is frozen.
+_SILENCE = timedelta(minutes=5)
 
 
 def children(environment: Environment) -> tuple[ChildSpec, ...]:
@@ -27,7 +32,12 @@ def children(environment: Environment) -> tuple[ChildSpec, ...]:
         is_up=lambda: is_reachable(environment.web_listen),
     )
     worker = ChildSpec(
-        name="worker", command=_manage("qcluster"), stage=_WORKING, stop_seconds=60.0
+        name="worker",
+        command=_manage("qcluster"),
+        stage=_WORKING,
+        stop_seconds=60.0,
+        is_healthy=_worker_beats,
+        watch_after=_SILENCE.total_seconds(),
     )
     if "socketmap" not in get_commands():
         return (web, worker)
@@ -58,6 +68,15 @@ def is_reachable(listen: Address | UnixSocket) -> bool:
     except OSError:
         return False
     return True
+
+
+def _worker_beats() -> bool:
+    """Whether the worker gave a sign of life lately; one that never did has nothing to be late."""
+    try:
+        age = heartbeats.age("worker")
+    finally:
+        connections.close_all()  # asked for too seldom to keep a connection
+    return age is None or age < _SILENCE
 
 
 def _python(*arguments: str) -> tuple[str, ...]:

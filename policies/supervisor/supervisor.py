@@ -48,16 +48,21 @@ class Supervisor:
     def run(self) -> None:
         """Returns when all children have stopped. To be called inside `exclusive`."""
         with Signals() as signals:
-            is_up = False
-            while True:
-                now = time.monotonic()
-                for child in self._children:
-                    child.step(now)
-                is_up = is_up or self._note_up()
-                is_settled = is_up and not any(child.is_changing for child in self._children)
-                if signals.wait(_IDLE_WAIT if is_settled else _BUSY_WAIT) & STOP_SIGNALS:
-                    break
-            self._stop(signals)
+            try:
+                self._run_until_asked(signals)
+            finally:
+                self._stop(signals)
+
+    def _run_until_asked(self, signals: Signals) -> None:
+        is_up = False
+        while True:
+            now = time.monotonic()
+            for child in self._children:
+                child.step(now)
+            is_up = is_up or self._note_up()
+            is_settled = is_up and not any(child.is_changing for child in self._children)
+            if signals.wait(_IDLE_WAIT if is_settled else _BUSY_WAIT) & STOP_SIGNALS:
+                return
 
     def _note_up(self) -> bool:
         if not all(child.is_running and child.spec.is_up() for child in self._children):

@@ -21,7 +21,7 @@ class Command(BaseCommand):
             children(environment),
             environment.data_dir / "run",
             child_environ(environment),
-            on_up=lambda: self.stdout.write(f"Up: http://{environment.web_listen}"),
+            on_up=self._say_where,
         )
         try:
             with exclusive(environment.data_dir / "run"):
@@ -30,3 +30,9 @@ class Command(BaseCommand):
                 supervisor.run()
         except AlreadyRunning as error:
             raise CommandError(f"Already running on {environment.data_dir} ({error}).") from error
+
+    def _say_where(self) -> None:
+        listens = ", ".join(map(str, settings.MTASTS.socketmap_listen))
+        self.stdout.write(f"Web: http://{settings.MTASTS.web_listen}")
+        self.stdout.write(f"Socketmap: {listens}")
+        self.stdout.flush()
