@@ -159,7 +159,7 @@ def _reason(cause: Exception, phase: Phase) -> str:
     if isinstance(cause, _CLOSED) or (isinstance(cause, OSError) and cause.errno == errno.ENOTCONN):
         return phase.closed
     if isinstance(cause, ssl.SSLError):
-        return _tls_reason(cause.reason or "")
+        return _tls_reason(cause.reason or "UNKNOWN")
     if isinstance(cause, OSError):
         return _ERRNO_REASONS.get(cause.errno or 0, "network-error")
     return _MALFORMED

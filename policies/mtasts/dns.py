@@ -155,7 +155,7 @@ class Resolver:
 
     def _new_resolver(self) -> dns.resolver.Resolver:
         resolver = dns.resolver.Resolver(configure=not self._parsed)
-        system = [Nameserver(str(address)) for address in resolver.nameservers]
+        system = [Nameserver(str(address), resolver.port) for address in resolver.nameservers]
         resolver.nameservers = self._parsed or system
         resolver.timeout = ATTEMPT
         # Without EDNS no extended error comes back, without AD no word on DNSSEC (RFC 6840).

@@ -144,7 +144,7 @@ class PolicyFetcher:
         if self._proxy:
             sock = self._proxy.tunnel(host, self.port, deadline, context, held)
         else:
-            addresses = self._addresses(host, deadline, on_step)
+            addresses = self._addresses(host, on_step)
             address, sock = dial(addresses, self.port, deadline, held, self.slot)
             on_step(Step(StepKind.CONNECTED, address))
         try:
@@ -154,9 +154,10 @@ class PolicyFetcher:
         held.callback(stream.close)
         return address, stream
 
-    def _addresses(self, host: str, deadline: Deadline, on_step: OnStep) -> list[str]:
+    def _addresses(self, host: str, on_step: OnStep) -> list[str]:
+        """Where to connect to, in the order to try."""
         try:
-            found = self.resolver.addresses(host, deadline.remaining()).found
+            found = self.resolver.addresses(host, self.timeout).found
         except DNSError as error:
             raise FetchError(str(error), reason="policy-host-dns-temporary") from error
         if not found:

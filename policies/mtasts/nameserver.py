@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any
 
 import dns.exception
@@ -11,6 +12,8 @@ import dns.nameserver
 
 ATTEMPT = 2.0
 """Seconds that one nameserver has before the next is asked, or the same one again."""
+
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
 
 
 class Nameserver(dns.nameserver.Do53Nameserver):
@@ -37,19 +40,15 @@ class Nameserver(dns.nameserver.Do53Nameserver):
 
 def parse_nameserver(text: str) -> Nameserver:
     """The nameserver at "address", "address:port" or "[v6]:port". Raises ValueError."""
-    host, port = text, "53"
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":") or port
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
+    written = _WITH_PORT.fullmatch(text)
+    host, port = (written[1] or written[2], int(written[3])) if written else (text, 53)
     try:
-        address = str(ipaddress.ip_address(host))
-    except ValueError:
-        address = ""
-    if not address or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        address = ipaddress.ip_address(host)
+        if not 0 < port < 65536:
+            raise ValueError(f"there is no port {port}")
+    except ValueError as error:
         raise ValueError(
             f"{text!r} is no nameserver; expected an IP address,"
             " 'address:port' or '[IPv6 address]:port'"
-        )
-    return Nameserver(address, int(port))
+        ) from error
+    return Nameserver(str(address), port)
