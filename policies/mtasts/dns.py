@@ -23,7 +23,7 @@ from dns.rdtypes.IN.AAAA import AAAA
 from policies.mtasts.dnsfailures import dns_error
 from policies.mtasts.domain import Domain
 from policies.mtasts.errors import DNSError, DomainNameError, NoRecordError, RecordError
-from policies.mtasts.nameserver import ATTEMPT, Nameserver, parse_nameserver
+from policies.mtasts.nameserver import Nameserver, parse_nameserver
 from policies.mtasts.record import Record, select_record
 
 LONGEST_NEGATIVE_TTL = 3 * 60 * 60
@@ -157,7 +157,7 @@ class Resolver:
         resolver = dns.resolver.Resolver(configure=not self._parsed)
         system = [Nameserver(str(address), resolver.port) for address in resolver.nameservers]
         resolver.nameservers = self._parsed or system
-        resolver.timeout = ATTEMPT
+        resolver.timeout = Nameserver.attempt
         # Without EDNS no extended error comes back, without AD no word on DNSSEC (RFC 6840).
         resolver.use_edns(0, 0, _EDNS_PAYLOAD)
         resolver.set_flags(dns.flags.RD | dns.flags.AD)

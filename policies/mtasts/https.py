@@ -173,8 +173,7 @@ class PolicyFetcher:
 
     def _get(self, host: str, stream: TLSStream, on_step: OnStep) -> bytes:
         """The body of a good answer, at most MAX_POLICY octets."""
-        port = "" if self.port == 443 else f":{self.port}"
-        url = f"https://{host}{port}/.well-known/mta-sts.txt"
+        url = f"https://{host}:{self.port}/.well-known/mta-sts.txt"
         try:
             response = send_get(stream, url, self._headers())
         except _EXCHANGE_ERRORS as error:

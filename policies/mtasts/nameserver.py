@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import dns.exception
 import dns.message
 import dns.nameserver
-
-ATTEMPT = 2.0
-"""Seconds that one nameserver has before the next is asked, or the same one again."""
 
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
 
 
 class Nameserver(dns.nameserver.Do53Nameserver):
     """A nameserver over UDP and TCP that takes no longer than a lookup has."""
+
+    attempt: ClassVar[float] = 2.0
+    """Seconds it has before the next one is asked, or the same again."""
 
     def __str__(self) -> str:
         return f"{self.address} port {self.port}"
@@ -33,7 +33,7 @@ class Nameserver(dns.nameserver.Do53Nameserver):
         try:
             return super().query(request, timeout, *args, **kwargs)
         except dns.exception.Timeout as error:
-            if timeout < ATTEMPT:
+            if timeout < self.attempt:
                 raise TimeoutError(str(error)) from error
             raise
 

@@ -7,13 +7,14 @@ each to be switched off again. The adapter under it has none of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.util.retry import Retry
+from urllib3.util.url import parse_url
 
 from policies.mtasts.tls import TLSStream
 
@@ -52,4 +53,5 @@ class _Adapter(HTTPAdapter):
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
     ) -> _Pool:
-        return _Pool("policy-host", stream=self._stream)
+        url = parse_url(cast(str, request.url))
+        return _Pool(cast(str, url.host), url.port, stream=self._stream)

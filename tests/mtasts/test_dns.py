@@ -23,6 +23,7 @@ from policies.mtasts.errors import (
     NoRecordError,
     RecordSyntaxError,
 )
+from policies.mtasts.nameserver import Nameserver
 from policies.mtasts.record import Record
 from policies.tlsrpt.failures import failure_details
 from tests.lab import answers
@@ -233,6 +234,14 @@ def test_an_absent_type_and_an_absent_name_are_told_apart(lab: Lab, host: Host) 
 def test_the_next_nameserver_is_asked_when_one_fails(lab: Lab, host: Host) -> None:
     host.txt = answers.InTurn(answers.ServFail(), GOOD)
     resolver = Resolver((lab.nameserver, lab.nameserver), ENOUGH)
+    assert resolver.lookup_record(DOMAIN).record.id == "1"
+
+
+def test_a_silent_nameserver_gives_way_to_the_next(
+    lab: Lab, host: Host, silent_nameserver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Nameserver, "attempt", 0.05)
+    resolver = Resolver((silent_nameserver, lab.nameserver), ENOUGH)
     assert resolver.lookup_record(DOMAIN).record.id == "1"
 
 
