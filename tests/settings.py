@@ -56,5 +56,9 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "mtastsweb.settings"
 
 from mtastsweb.settings import *  # noqa: E402, F403 - the environment had to come first
 
+if "DATABASE_URL" in _pinned:
+    # Two runs on one server at a time must not take each other's database.
+    DATABASES["default"]["TEST"] = {"NAME": f"test_mtastsweb_{os.getpid()}"}  # noqa: F405
+
 # The product's takes a quarter of a second for each password, on purpose.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
