@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from policies import setup
 from policies.supervisor.product import child_environ, children, is_reachable
 from policies.supervisor.supervisor import AlreadyRunning, Supervisor, exclusive
 
@@ -21,7 +22,7 @@ class Command(BaseCommand):
             children(environment),
             environment.data_dir / "run",
             child_environ(environment),
-            on_up=self._say_where,
+            on_up=self._say_what_is_up,
         )
         try:
             with exclusive(environment.data_dir / "run"):
@@ -31,8 +32,10 @@ class Command(BaseCommand):
         except AlreadyRunning as error:
             raise CommandError(f"Already running on {environment.data_dir} ({error}).") from error
 
-    def _say_where(self) -> None:
+    def _say_what_is_up(self) -> None:
         listens = ", ".join(map(str, settings.MTASTS.socketmap_listen))
         self.stdout.write(f"Web: http://{settings.MTASTS.web_listen}")
         self.stdout.write(f"Socketmap: {listens}")
+        if setup.is_open():
+            self.stdout.write(f"First login: {setup.make_link()}")
         self.stdout.flush()
