@@ -118,6 +118,9 @@ def test_make_run_serves_and_sigterm_to_make_leaves_no_process(copy: Path) -> No
     with make_run(copy) as (make, address):
         with urllib.request.urlopen(f"http://{address}/healthz", timeout=10) as response:
             assert response.read() == b"ok"
+        assert make.stdout is not None
+        assert make.stdout.readline().startswith("Socketmap: 127.0.0.1:")
+        assert make.stdout.readline().startswith(f"First login: http://{address}/setup/")
         make.send_signal(signal.SIGTERM)
         make.wait(STOPPED)
     assert processes_in(copy) == []
