@@ -27,14 +27,21 @@ def dns_error(name: str, rdtype: str, error: dns.exception.DNSException) -> DNSE
 
 
 def _reason(error: dns.exception.DNSException, attempts: list[Attempt]) -> str:
+    reasons = [_attempt_reason(failure) for _, _, _, failure, _ in attempts]
+    if "servfail" in reasons:
+        return "servfail"
+    return reasons[-1] if reasons else _reason_alone(error)
+
+
+def _reason_alone(error: dns.exception.DNSException) -> str:
+    """The reason of an error that comes without attempts."""
+    if isinstance(error, dns.exception.Timeout):
+        return "timeout"
     if isinstance(error, dns.resolver.YXDOMAIN):
         return "yxdomain"
     if isinstance(error, dns.resolver.NoResolverConfiguration):
         return "no-nameserver"
-    reasons = [_attempt_reason(failure) for _, _, _, failure, _ in attempts]
-    if "servfail" in reasons:
-        return "servfail"
-    return reasons[-1] if reasons else "timeout"
+    return "bad-name"
 
 
 def _attempt_reason(failure: Exception | str) -> str:

@@ -202,6 +202,18 @@ def test_an_extended_error_about_something_else_is_left_out(lab: Lab, host: Host
     assert failure_details(error).reason_code == "dns-lookup+servfail"
 
 
+def test_a_name_that_cannot_be_asked_about_is_an_error_too(lab: Lab) -> None:
+    with pytest.raises(DNSError) as caught:
+        resolver_of(lab).query("a..test", "MX")
+    assert caught.value.reason == "bad-name"
+
+
+def test_no_time_for_a_question_is_a_timeout(lab: Lab) -> None:
+    with pytest.raises(DNSError) as caught:
+        resolver_of(lab).query(NAME, "MX", timeout=0)
+    assert caught.value.reason == "timeout"
+
+
 def test_a_truncated_answer_is_asked_for_again_over_tcp(lab: Lab, host: Host) -> None:
     host.txt = answers.Truncated(GOOD)
     assert resolver_of(lab).lookup_record(DOMAIN).record.id == "1"
