@@ -106,7 +106,7 @@ class PolicyFetcher:
     timeout: float = 60.0
     ca_file: str | None = None
     allow_private: bool = False
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     user_agent: str = "mtastsweb"
     contact: str | None = None
     slot: Slot = no_limit

@@ -10,7 +10,7 @@ import base64
 import socket
 import ssl
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from urllib.parse import unquote, urlsplit
 
@@ -33,14 +33,15 @@ class Proxy:
     host: str
     port: int
     tls: bool = False
-    credentials: str = ""
+    credentials: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, url: str) -> Proxy:
         """The proxy at `url`; raises ValueError unless it is http or https, host, perhaps port."""
         parts = urlsplit(url)
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.path.strip("/"):
-            raise ValueError(f"{url!r} is no proxy; expected http://host:port or https://host:port")
+            # The URL itself stays out of the message: it may hold a password.
+            raise ValueError("that is no proxy; expected http://host:port or https://host:port")
         credentials = ""
         if parts.username is not None:
             credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

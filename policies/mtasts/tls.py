@@ -109,7 +109,10 @@ def _from_file(file: Path) -> ssl.SSLContext:
     try:
         context = _context(lambda fresh: fresh.load_verify_locations(cafile=file))
     except OSError as error:
-        raise ValueError(f"the file of trusted roots {file} cannot be read: {error}") from error
+        raise ValueError(
+            f"the file of trusted roots {file} cannot be read: {error};"
+            " expected certificates in PEM form"
+        ) from error
     if not context.cert_store_stats()["x509"]:
         raise ValueError(f"the file of trusted roots {file} holds no certificate")
     return context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -273,6 +274,16 @@ def test_a_broken_policy_is_kept_for_the_report(lab: Lab, host: Host) -> None:
     assert str(failure_details(caught.value)) == "sts-policy-invalid: policy-syntax-error"
 
 
+def test_an_alert_after_the_handshake_is_named_too(lab: Lab, host: Host) -> None:
+    # A client of TLS 1.3 is done before the server has judged the lack of a certificate.
+    host.certificate = lab.shared_certificate([NAME])
+    host.certificate.verify_mode = ssl.CERT_REQUIRED
+    failure = failure_of(fetcher_of(lab))
+    assert failure == (
+        "sts-policy-fetch-error: cannot-fetch-policy+tls-remote-alert-116-certificate-required"
+    )
+
+
 def test_private_addresses_are_not_connected_to(lab: Lab, host: Host) -> None:
     host.aaaa = answers.Records("::ffff:127.0.0.1", "64:ff9b::127.0.0.1")
     failure = failure_of(fetcher_of(lab, allow_private=False))
@@ -345,5 +356,5 @@ def test_settings_that_cannot_work_are_refused_at_once(lab: Lab) -> None:
     resolver = resolver_of(lab)
     with pytest.raises(ValueError, match=r"nowhere\.pem"):
         PolicyFetcher(resolver, ca_file="nowhere.pem")
-    with pytest.raises(ValueError, match="is no proxy"):
+    with pytest.raises(ValueError, match="no proxy"):
         PolicyFetcher(resolver, proxy="socks5://127.0.0.1:1080")

@@ -153,6 +153,15 @@ def test_a_proxy_that_opens_no_tunnel_is_named(
         assert failure_of(fetcher_of(lab, proxy=url(proxy), timeout=BRIEF)) == CANNOT + reason
 
 
+def test_the_password_of_a_proxy_is_not_shown(lab: Lab) -> None:
+    fetcher = fetcher_of(lab, proxy="http://user:secret@proxy.example:3128")
+    assert "secret" not in repr(fetcher)
+    assert "secret" not in repr(Proxy.parse("http://user:secret@proxy.example:3128"))
+    with pytest.raises(ValueError, match="no proxy") as caught:
+        Proxy.parse("socks5://user:secret@proxy.example:3128")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_proxy_that_is_not_there_is_named(lab: Lab, host: Host) -> None:
     failure = failure_of(fetcher_of(lab, proxy="http://127.0.0.1:1"))
     assert failure == CANNOT + "proxy-connection-refused"
