@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 
+@login_not_required
 def healthz(request: HttpRequest) -> HttpResponse:
     """Says that the web process answers; whether the rest works is /readyz's to say."""
     return HttpResponse("ok", content_type="text/plain")

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q
 
 from policies import fetches, rows, world
@@ -202,6 +202,25 @@ def refetch(domain: str | Domain, *, outside: World | None = None) -> Consulted:
     return consulted
 
 
+def edit(row: PolicyRecord, policy: Policy | None, *, text_edited: bool) -> None:
+    """Save what an operator changed: `policy_text`, `record_id`, `valid_end`, `backoff`.
+
+    `policy`: what the text parses to; None for a row that backs off. With `text_edited` the edit
+    holds through refreshes until the record id changes or someone refetches. `row.valid_end` None
+    is max_age from now. A fetch that is under way does not overwrite the row.
+    """
+    now = world.default().now()
+    with transaction.atomic():
+        before = PolicyRecord.objects.select_for_update().filter(domain=row.domain).first()
+        if before is not None and row.pk is None:
+            raise IntegrityError(f"{row.domain} is cached already")
+        rows.set_edit(row, policy, now, text_edited=text_edited)
+        if before is not None:
+            row.last_use = before.last_use
+        row.claim, row.claimed_until = "", None
+        row.save()
+
+
 def delete(domains: Iterable[str]) -> int:
     """Forget these domains (as rows name them); how many there were."""
     deleted, _ = PolicyRecord.objects.filter(domain__in=list(domains)).delete()
@@ -235,7 +254,7 @@ def _consult(name: Domain, outside: World, *, force: bool) -> Consulted:
         if time.monotonic() > give_up:
             # Claims end by then: whoever holds one still has a clock that is not ours.
             return _fetch(name, row, row.claim, looked, outside, force=force)
-        time.sleep(CLAIM_POLL)
+        outside.wait(CLAIM_POLL)
 
 
 def _without_fetch(row: PolicyRecord | None, answer: Answer) -> PolicyRecord | None:

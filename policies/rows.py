@@ -128,6 +128,26 @@ def set_backoff(
     set_hold(row, record_id, failure, now)
 
 
+def set_edit(row: PolicyRecord, policy: Policy | None, now: datetime, *, text_edited: bool) -> None:
+    """The row says what an operator wants; None: it holds no policy and backs off."""
+    if policy is None:
+        valid_end = row.valid_end or now + BACKOFF
+        set_backoff(row, row.record_id, row.failure, row.policy_text, now)
+        row.backoff, row.valid_end, row.retry_at = True, valid_end, valid_end
+        return
+    for name, value in policy_fields(policy).items():
+        setattr(row, name, value)
+    row.backoff = False
+    if text_edited:
+        row.edited, row.published_differs = now, False
+    if row.valid_end is None:
+        row.valid_end = now + timedelta(seconds=policy.max_age)
+    row.refresh_due = min(refresh_due(row.max_age, now), max(row.valid_end, now))
+    row.failures = 0
+    row.failed_id, row.retry_at = "", None
+    row.failure_type = row.failure_reason = ""
+
+
 def set_hold(
     row: PolicyRecord, record_id: str, failure: FailureDetails | None, now: datetime
 ) -> None:

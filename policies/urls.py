@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+from django.views.generic import RedirectView
+
+from policies.views import policies, setup
 
 app_name = "policies"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(pattern_name="policies:list"), name="home"),
+    path("policies/", policies.index, name="list"),
+    path("policies/refetch/", policies.refetch_selected, name="refetch-selected"),
+    path("policies/<str:domain>/", policies.detail, name="detail"),
+    path("policies/<str:domain>/row/", policies.row, name="row"),
+    path("policies/<str:domain>/refetch/", policies.refetch, name="refetch"),
+    path("policies/<str:domain>/delete/", policies.delete, name="delete"),
+    path("setup/<str:token>/", setup.first_login, name="setup"),
+]

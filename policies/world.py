@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +32,8 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The outside, as functions, so that tests can set the clock and play failures.
+    """The outside, as functions, so that tests can set the clock and play failures, and whoever
+    keeps few database connections can lend them out meanwhile.
 
     `look` and `fetch` return what went wrong as a value: for the cache a failure is an answer.
     """
@@ -39,6 +41,7 @@ class World:
     look: Callable[[Domain], Looked]
     fetch: Callable[[Domain], Fetched]
     now: Callable[[], datetime] = timezone.now
+    wait: Callable[[float], None] = time.sleep
 
 
 def real(resolver: Resolver, fetcher: PolicyFetcher) -> World:
@@ -74,7 +77,7 @@ def _from_environment(environment: Environment) -> World:
         resolver,
         port=environment.policy_port,
         timeout=environment.fetch_timeout,
-        ca_file=environment.ca_file and str(environment.ca_file),
+        ca_file=str(environment.ca_file) if environment.ca_file else None,
         allow_private=environment.allow_private_addresses,
         proxy=environment.proxy,
     )

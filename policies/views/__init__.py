@@ -1,0 +1,1 @@
+"""The pages. Views parse, call one function and render."""

@@ -1,0 +1,239 @@
+"""The list of policies, the page of one, and what can be done with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.auth.decorators import permission_required
+from django.db.models import Max
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST, require_safe
+
+from policies import cache, listing, tasks
+from policies.models import Fetch, PolicyRecord
+from policies.mtasts import Domain, DomainNameError, parse_domain
+from policies.tlsrpt import words
+
+VIEW = "policies.view_policyrecord"
+REFETCH = "policies.refetch_policyrecord"
+DELETE = "policies.delete_policyrecord"
+
+FETCHES_SHOWN = 50
+SELECTED_LIMIT = 500
+"""Domains that one selection may hold; the list shows 50 a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A policy and its last fetch by an operator, as the list shows them."""
+
+    record: PolicyRecord
+    fetch: Fetch | None
+    outcome: words.Outcome | None
+    expired: bool
+
+    @property
+    def state(self) -> str:
+        """The class of the table row: what the fetch is doing, where one is open."""
+        return self.fetch.state if self.fetch and self.fetch.is_open else ""
+
+
+@require_safe
+@permission_required(VIEW, raise_exception=True)
+def index(request: HttpRequest) -> HttpResponse:
+    """`/policies/`: the list."""
+    filters, now = listing.Filters.read(request.GET), timezone.now()
+    page = listing.page(
+        filters.apply(PolicyRecord.objects.defer("policy_text"), now),
+        listing.SORTS[filters.sort],
+        after=request.GET.get("after", ""),
+        before=request.GET.get("before", ""),
+    )
+    rows = _rows(page.rows)
+    return render(
+        request,
+        "policies/list.html",
+        {
+            "filters": filters,
+            "modes": listing.MODES,
+            "states": listing.STATES,
+            "rows": rows,
+            "open": any(row.state for row in rows),
+            "first": filters.query() if page.before else "",
+            "previous": page.before and f"{filters.query(before=page.before)}",
+            "next": page.after and f"{filters.query(after=page.after)}",
+            "sorts": {name: filters.query(sort=name) for name in listing.SORTS},
+            "here": request.get_full_path(),
+        },
+    )
+
+
+@require_safe
+@permission_required(VIEW, raise_exception=True)
+def row(request: HttpRequest, domain: str) -> HttpResponse:
+    """One row of the list, which asks for itself again while its fetch is open."""
+    try:
+        record = _find(domain)
+    except Http404:
+        return HttpResponse()  # deleted meanwhile: the row goes
+    return render(request, "policies/row.html", {"row": _rows([record])[0]})
+
+
+@require_safe
+@permission_required(VIEW, raise_exception=True)
+def detail(request: HttpRequest, domain: str) -> HttpResponse:
+    """`/policies/<domain>/`: all that is known of one policy."""
+    record, now = _find(domain), timezone.now()
+    fetches = list(
+        Fetch.objects.filter(domain=record.domain).select_related("requested_by")[:FETCHES_SHOWN]
+    )
+    open_fetch = next((fetch for fetch in fetches if fetch.is_open), None)
+    return render(
+        request,
+        "policies/detail.html",
+        {
+            "record": record,
+            "name": record.name,
+            "valid": record.is_valid(now),
+            "now": now,
+            "outcome": _outcome(record),
+            "failure": words.outcome("sts", record.failure_type, record.failure_reason),
+            "fetches": fetches,
+            "open_fetch": open_fetch,
+            "bad_line": _bad_line(record, fetches),
+        },
+    )
+
+
+@require_POST
+@permission_required(REFETCH, raise_exception=True)
+def refetch(request: HttpRequest, domain: str) -> HttpResponse:
+    """Have a worker fetch one policy now."""
+    record = _find(domain)
+    fetch, created = tasks.request_refetch(record.name, _user(request))
+    if _is_htmx(request):
+        return render(
+            request,
+            "policies/row.html",
+            {"row": _rows([record])[0], "says": _says(fetch, created=created)},
+        )
+    messages.success(request, _says(fetch, created=created))
+    return _back(request, _address(record.name))
+
+
+@require_POST
+@permission_required(REFETCH, raise_exception=True)
+def refetch_selected(request: HttpRequest) -> HttpResponse:
+    """Have workers fetch the policies that are ticked in the list."""
+    chosen = request.POST.getlist("domain")[:SELECTED_LIMIT]
+    records = list(PolicyRecord.objects.defer("policy_text").filter(domain__in=set(chosen)))
+    asked = [tasks.request_refetch(record.name, _user(request)) for record in records]
+    queued = sum(created for _, created in asked)
+    says = _counts(queued, len(asked) - queued, len(set(chosen)) - len(records))
+    if _is_htmx(request):
+        return render(request, "policies/rows.html", {"rows": _rows(records), "says": says})
+    (messages.success if queued else messages.warning)(request, says)
+    return _back(request, reverse("policies:list"))
+
+
+@permission_required(DELETE, raise_exception=True)
+def delete(request: HttpRequest, domain: str) -> HttpResponse:
+    """Forget a policy, after asking."""
+    record = _find(domain)
+    if request.method != "POST":
+        return render(request, "policies/delete.html", {"record": record, "name": record.name})
+    LogEntry.objects.log_actions(
+        _user(request).pk, [record], DELETION, change_message="Deleted from its page."
+    )
+    cache.delete([record.domain])
+    messages.success(
+        request, f"{record.domain} is forgotten. The next lookup fetches its policy anew."
+    )
+    return HttpResponseRedirect(reverse("policies:list"), status=303)
+
+
+def _find(domain: str) -> PolicyRecord:
+    """The row of a domain in any form. Raises Http404."""
+    try:
+        name = parse_domain(domain)
+        return PolicyRecord.objects.get(domain=name.unicode)
+    except DomainNameError as error:
+        raise Http404(f"This is no domain name: {error}") from error
+    except PolicyRecord.DoesNotExist as error:
+        raise Http404(f"No policy of {domain} is cached.") from error
+
+
+def _rows(records: list[PolicyRecord]) -> list[Row]:
+    """With each one's open fetch, or the last one that an operator asked for: one query."""
+    asked = Fetch.objects.filter(
+        domain__in=[record.domain for record in records], source=Fetch.Source.OPERATOR
+    )
+    last = asked.order_by().values("domain").annotate(last=Max("pk")).values("last")
+    latest = {fetch.domain: fetch for fetch in Fetch.objects.filter(pk__in=last)}
+    now = timezone.now()
+    return [
+        Row(record, latest.get(record.domain), _outcome(record), not record.is_valid(now))
+        for record in records
+    ]
+
+
+def _outcome(record: PolicyRecord) -> words.Outcome | None:
+    return words.outcome(record.outcome_type, record.outcome_failure, record.outcome_reason)
+
+
+def _bad_line(record: PolicyRecord, fetches: list[Fetch]) -> int:
+    """The line of a text that did not parse; 0 for none."""
+    if not record.backoff or not record.policy_text:
+        return 0
+    for fetch in fetches:
+        first, _, rest = fetch.message.partition(" ")
+        number = rest.partition(":")[0]
+        if first == "line" and number.isascii() and number.isdecimal():
+            return int(number)
+    return 0
+
+
+def _says(fetch: Fetch, *, created: bool) -> str:
+    if created:
+        return f"The refetch of {fetch.domain} is queued."
+    return f"A fetch of {fetch.domain} is {fetch.state} already; nothing was added."
+
+
+def _counts(queued: int, already: int, gone: int) -> str:
+    if not queued + already + gone:
+        return "Nothing was selected. Tick the rows to refetch."
+    parts = [f"{queued} queued"]
+    if already:
+        parts.append(f"{already} queued or running already")
+    if gone:
+        parts.append(f"{gone} not cached any more")
+    return f"Refetch: {', '.join(parts)}."
+
+
+def _user(request: HttpRequest) -> Any:
+    return request.user if request.user.is_authenticated else None
+
+
+def _is_htmx(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def _address(name: Domain) -> str:
+    return reverse("policies:detail", args=[name.ascii])
+
+
+def _back(request: HttpRequest, default: str) -> HttpResponseRedirect:
+    """To the page that the form was on: `next`, if it is one of ours."""
+    address = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(
+        address, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
+        address = default
+    return HttpResponseRedirect(address, status=303)

@@ -1,0 +1,1 @@
+"""`make demo`: the product against a laboratory that lives."""
