@@ -8,11 +8,12 @@ thread of its own and nothing else.
 from __future__ import annotations
 
 import logging
+import math
 import queue
+import threading
 import time
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -45,6 +46,15 @@ CLAIMING = timedelta(seconds=50)
 
 SLACK = timedelta(seconds=30)
 
+Stopping = Callable[[], bool]
+"""Whether the process is asked to stop."""
+
+
+def never() -> bool:
+    """For those who are not asked to stop."""
+    return False
+
+
 COLUMNS = (*rows.STORED, *rows.OUTCOME)
 
 
@@ -72,37 +82,48 @@ class Worked:
     fetch: Fetch | None
 
 
-def tick(*, outside: World | None = None) -> Counts | None:
+def tick(*, outside: World | None = None, stopping: Stopping = never) -> Counts | None:
     """A round for `CLAIMING`, unless one is under way somewhere; then None."""
     outside = outside or world.default()
-    work = timedelta(seconds=settings.MTASTS.dns_timeout + settings.MTASTS.fetch_timeout)
-    with leases.held(LEASE, CLAIMING + work + SLACK, outside.now()) as ours:
+    with leases.held(LEASE, CLAIMING + _work_time(), outside.now()) as ours:
         if not ours:
             return None
-        return run(outside=outside, claiming=CLAIMING)
+        return run(outside=outside, claiming=CLAIMING, stopping=stopping)
 
 
-def run(*, outside: World | None = None, claiming: timedelta | None = None) -> Counts:
+def run(
+    *,
+    outside: World | None = None,
+    claiming: timedelta | None = None,
+    stopping: Stopping = never,
+) -> Counts:
     """Refresh what is due and delete what has outlived itself, until nothing is left to do.
 
-    `claiming`: take on no more after so long; None: go on until none is due.
+    `claiming`: take on no more after so long; None: go on until none is due. `stopping`: whether
+    to leave off at once; what has not ended by then is taken up again when its claim lapses.
     """
     outside = outside or world.default()
     counts = Counts(deleted=_delete_outlived(outside.now()))
     with _Workers(outside, settings.MTASTS.refresh_threads) as workers:
-        _work(workers, counts, outside, claiming)
+        _work(workers, counts, outside, claiming, stopping)
     if counts != Counts():
         log.info("refreshed", extra=vars(counts))
     return counts
 
 
-def _work(workers: _Workers, counts: Counts, outside: World, claiming: timedelta | None) -> None:
-    stop = None if claiming is None else time.monotonic() + claiming.total_seconds()
+def _work(
+    workers: _Workers,
+    counts: Counts,
+    outside: World,
+    claiming: timedelta | None,
+    stopping: Stopping,
+) -> None:
+    end = math.inf if claiming is None else time.monotonic() + claiming.total_seconds()
     done: list[Worked] = []
     saved = time.monotonic()
     more = True
-    while more or workers.busy or done:
-        more = more and (stop is None or time.monotonic() < stop)
+    while (more or workers.busy or done) and not stopping():
+        more = more and time.monotonic() < end
         if more and workers.can_take:
             claimed = _claim(min(workers.free, BATCH), outside.now())
             counts.due += len(claimed)
@@ -114,6 +135,13 @@ def _work(workers: _Workers, counts: Counts, outside: World, claiming: timedelta
             _save(done[:BATCH], counts)
             del done[:BATCH]
             saved = time.monotonic()
+    if done:
+        _save(done[:BATCH], counts)
+
+
+def _work_time() -> timedelta:
+    """How long the work on one row may take, with room to spare."""
+    return timedelta(seconds=settings.MTASTS.dns_timeout + settings.MTASTS.fetch_timeout) + SLACK
 
 
 def _delete_outlived(now: datetime) -> int:
@@ -127,13 +155,12 @@ def _delete_outlived(now: datetime) -> int:
 
 def _claim(number: int, now: datetime) -> list[PolicyRecord]:
     """Up to so many due rows, which are ours until their claim lapses."""
-    work = timedelta(seconds=settings.MTASTS.dns_timeout + settings.MTASTS.fetch_timeout)
     claim = uuid.uuid4().hex
     with transaction.atomic():
         due = PolicyRecord.objects.due(now).order_by("refresh_due")
         chosen = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:number])
         PolicyRecord.objects.filter(pk__in=chosen).update(
-            claim=claim, claimed_until=now + work + SLACK
+            claim=claim, claimed_until=now + _work_time()
         )
     return list(PolicyRecord.objects.filter(claim=claim)) if chosen else []
 
@@ -171,12 +198,16 @@ def _count(worked: Worked, counts: Counts) -> None:
 
 
 class _Workers:
-    """Threads that do network, and what came of it."""
+    """Threads that do network, and what came of it.
+
+    They are daemons: where the round is left off, a host that hangs does not keep the process.
+    """
 
     def __init__(self, outside: World, threads: int) -> None:
         self._outside = outside
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="refresh")
+        self._most = threads
+        self._threads = 0
+        self._rows: queue.SimpleQueue[PolicyRecord | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[Worked] = queue.SimpleQueue()
         self.busy = 0
 
@@ -184,41 +215,49 @@ class _Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        for _thread in range(self._threads):
+            self._rows.put(None)
 
     @property
     def free(self) -> int:
-        return self._threads - self.busy
+        return self._most - self.busy
 
     @property
     def can_take(self) -> bool:
         """Whether it is worth a claim: one for each thread that ends would be a write for each."""
-        return not self.busy or self.free >= max(1, self._threads // 4)
+        return not self.busy or self.free >= max(1, self._most // 4)
 
     def take(self, claimed: list[PolicyRecord]) -> None:
         self.busy += len(claimed)
+        while self._threads < min(self.busy, self._most):
+            self._threads += 1
+            threading.Thread(target=self._run, name="refresh", daemon=True).start()
         for row in claimed:
-            self._pool.submit(self._run, row)
+            self._rows.put(row)
 
     def results(self, wait: float) -> Iterator[Worked]:
         """What has ended, after waiting up to `wait` seconds for the first where some run."""
-        try:
-            while self.busy:
-                yield self._results.get(timeout=wait)
-                self.busy -= 1
-                wait = 0
-        except queue.Empty:
-            return
+        while self.busy:
+            try:
+                worked = self._results.get(timeout=wait)
+            except queue.Empty:
+                return
+            self.busy -= 1
+            wait = 0
+            yield worked
 
-    def _run(self, row: PolicyRecord) -> None:
+    def _run(self) -> None:
+        while (row := self._rows.get()) is not None:
+            self._results.put(self._worked(row))
+
+    def _worked(self, row: PolicyRecord) -> Worked:
         try:
-            worked = work(row, self._outside)
+            return work(row, self._outside)
         except Exception:
             # One row that breaks us must not end the round; it is tried again later.
             log.exception("refresh broke", extra={"domain": row.domain})
             _plan_retry(row, self._outside.now())
-            worked = Worked(row, None, None)
-        self._results.put(worked)
+            return Worked(row, None, None)
 
 
 def work(row: PolicyRecord, outside: World) -> Worked:

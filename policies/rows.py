@@ -110,7 +110,7 @@ def set_backoff(
     now: datetime,
 ) -> None:
     """The row holds no policy, and says when to try again (RFC 8461 section 3.3)."""
-    if row.mode and not row.backoff and row.valid_end is not None:
+    if row.pk is not None and not row.backoff:
         row.held_mode, row.held_end = row.mode, row.valid_end
     row.backoff = True
     row.edited = None

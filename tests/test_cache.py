@@ -319,16 +319,12 @@ class TestClaims:
         assert cache.get(DOMAIN).policy == policy(TESTING)
         assert is_absent()
 
-    def test_another_process_that_fetches_is_waited_for(
-        self, script: Script, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_another_process_that_fetches_is_waited_for(self, script: Script) -> None:
         script.publish()
         cache.get(DOMAIN)
         PolicyRecord.objects.update(claim="theirs", claimed_until=NOON + timedelta(minutes=1))
         script.publish(TESTING, "2")
-        monkeypatch.setattr(
-            cache.time, "sleep", lambda _: cache.upsert(DOMAIN, "2", policy(TESTING), TESTING)
-        )
+        script.during_wait = lambda: cache.upsert(DOMAIN, "2", policy(TESTING), TESTING)
         assert cache.get(DOMAIN).policy == policy(TESTING)
         assert len(script.fetches) == 1
 
@@ -349,7 +345,6 @@ class TestClaims:
         script.publish(TESTING, "2")
         clock = iter(range(0, 10_000, 60))
         monkeypatch.setattr(cache.time, "monotonic", lambda: next(clock))
-        monkeypatch.setattr(cache.time, "sleep", lambda _: None)
         assert cache.get(DOMAIN).policy == policy(TESTING)
         assert row().mode == "testing"
 

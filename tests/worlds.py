@@ -49,10 +49,11 @@ class Script:
         self.looks: list[str] = []
         self.fetches: list[str] = []
         self.during_fetch = lambda: None
+        self.during_wait = lambda: None
 
     @property
     def world(self) -> World:
-        return World(self._look, self._fetch, self.now)
+        return World(self._look, self._fetch, self.now, lambda _seconds: self.during_wait())
 
     def publish(self, text: str = ENFORCE, record_id: str = "1") -> None:
         self.look, self.fetch = record(record_id), served(text)
