@@ -104,6 +104,9 @@ CACHES = {
     }
 }
 
+# Seconds: a fetch that takes all of its time, or a tick that takes on work for 50 seconds.
+TASK_TIMEOUT = max(120, int(60 + MTASTS.dns_timeout + MTASTS.fetch_timeout))
+
 Q_CLUSTER = {
     "name": "mtastsweb",
     "label": "Queue",
@@ -112,8 +115,8 @@ Q_CLUSTER = {
     "workers": MTASTS.workers,
     # What waits in a worker's memory is lost to the others: take no more than can be worked.
     "queue_limit": MTASTS.workers,
-    "timeout": 120,  # seconds, after which a task is killed …
-    "retry": 900,  # … and long after which what a dead worker held is run again
+    "timeout": TASK_TIMEOUT,  # seconds, after which a task is killed …
+    "retry": TASK_TIMEOUT + 780,  # … and long after which what a dead worker held is run again
     "max_attempts": 3,
     # Without this a task that raises is delivered again for ever.
     "ack_failures": True,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from policies import stopping
 from policies.supervisor.child import Child, ChildSpec
 from policies.supervisor.keeper import CLEAR_UP_LOCK, START_LOCK, kept
 from policies.supervisor.session import end_leftovers
@@ -41,6 +42,7 @@ class Supervisor:
         on_up: Callable[[], None],
         same_request: float = 1.0,
     ) -> None:
+        self._run_dir = run_dir
         self._children = [Child(spec, run_dir, environ) for spec in specs]
         self._on_up = on_up
         self._same_request = same_request
@@ -72,17 +74,18 @@ class Supervisor:
 
     def _stop(self, signals: Signals) -> None:
         logger.info("stopping; a second signal ends it at once")
+        stopping.announce(self._run_dir)
         asked = time.monotonic()
         for stage in sorted({child.spec.stage for child in self._children}):
-            stopping = [child for child in self._children if child.spec.stage == stage]
-            for child in stopping:
+            ending = [child for child in self._children if child.spec.stage == stage]
+            for child in ending:
                 child.stop(time.monotonic())
-            while any(child.is_running for child in stopping):
+            while any(child.is_running for child in ending):
                 again = signals.wait(_BUSY_WAIT) & STOP_SIGNALS
                 if again and time.monotonic() - asked > self._same_request:
                     for child in self._children:
                         child.kill()
-                for child in stopping:
+                for child in ending:
                     child.step(time.monotonic())
 
 

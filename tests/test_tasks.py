@@ -1,0 +1,210 @@
+"""Fetches that operators ask for, from the wish to how it ended, and the tick."""
+
+from __future__ import annotations
+
+import pydoc
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+from django_q.signing import SignedPackage
+
+from policies import cache, fetches, heartbeats, queue, tasks, world
+from policies.models import Fetch, PolicyRecord
+from policies.mtasts import parse_domain
+from policies.mtasts.errors import DNSError, FetchError, NoRecordError, PolicySyntaxError
+from policies.querysets import UNUSED
+from tests.worlds import ENFORCE, TESTING, Script, policy, record
+
+pytestmark = pytest.mark.django_db
+
+NAME = parse_domain("example.org")
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    script = Script()
+    monkeypatch.setattr(world, "default", lambda: script.world)
+    return script
+
+
+@pytest.fixture
+def operator() -> User:
+    return User.objects.create_user("operator")
+
+
+def work() -> None:
+    """Run what waits in the queue, as a worker does: by the dotted path and what was signed."""
+    for waiting in OrmQ.objects.order_by("pk"):
+        task = SignedPackage.loads(waiting.payload)
+        function = pydoc.locate(task["func"])
+        assert callable(function), task["func"]
+        function(*task["args"], **task["kwargs"])
+        waiting.delete()
+
+
+class TestRefetch:
+    def test_is_queued_then_runs_then_tells_how_it_ended(
+        self, script: Script, operator: User
+    ) -> None:
+        script.publish()
+        fetch, created = tasks.request_refetch(NAME, operator)
+        assert created
+        assert (fetch.state, fetch.requested_by, fetch.source) == ("queued", operator, "operator")
+        seen = []
+        script.during_fetch = lambda: seen.append(Fetch.objects.get().state)
+        work()
+        fetch.refresh_from_db()
+        assert seen == ["running"]
+        assert (fetch.state, fetch.outcome, fetch.changed) == ("done", "fetched", True)
+        assert fetch.took is not None
+        assert cache.lookup("example.org").policy == policy()
+
+    def test_asked_for_twice_is_made_once(self, script: Script, operator: User) -> None:
+        script.publish()
+        first, _ = tasks.request_refetch(NAME, operator)
+        second, created = tasks.request_refetch(NAME, operator)
+        assert (second, created) == (first, False)
+        work()
+        assert script.fetches == ["example.org"]
+        assert tasks.request_refetch(NAME, operator)[1]
+
+    def test_delivered_twice_is_made_once(self, script: Script, operator: User) -> None:
+        script.publish()
+        fetch, _ = tasks.request_refetch(NAME, operator)
+        tasks.refetch(fetch.pk)
+        tasks.refetch(fetch.pk)
+        assert script.fetches == ["example.org"]
+
+    @pytest.mark.parametrize(
+        ("look", "fetched", "outcome", "failure", "message"),
+        [
+            (
+                record(),
+                FetchError("status 500", reason="http-status-500"),
+                "failed",
+                "sts-policy-fetch-error: cannot-fetch-policy+http-status-500",
+                "status 500",
+            ),
+            (
+                record(),
+                PolicySyntaxError("no colon", line=3, received="x"),
+                "failed",
+                "sts-policy-invalid: policy-syntax-error",
+                "line 3: no colon",
+            ),
+            (NoRecordError("none"), None, "no-record", "", "none"),
+            (
+                DNSError("late", reason="timeout"),
+                None,
+                "failed",
+                "sts-policy-fetch-error: dns-lookup+timeout",
+                "late",
+            ),
+        ],
+    )
+    def test_tells_what_failed(
+        self,
+        script: Script,
+        look: object,
+        fetched: object,
+        outcome: str,
+        failure: str,
+        message: str,
+    ) -> None:
+        script.look, script.fetch = look, fetched  # type: ignore[assignment]
+        fetch, _ = tasks.request_refetch(NAME, None)
+        work()
+        fetch.refresh_from_db()
+        assert (fetch.outcome, fetch.failure, fetch.message) == (outcome, failure, message)
+
+    def test_that_breaks_us_is_told_as_lost(self, script: Script) -> None:
+        script.look, script.fetch = record(), SystemExit("the queue's timeout")
+        fetch, _ = tasks.request_refetch(NAME, None)
+        with pytest.raises(SystemExit):
+            work()
+        fetch.refresh_from_db()
+        assert (fetch.state, fetch.outcome) == ("done", "lost")
+        assert "SystemExit" in fetch.message
+
+
+class TestTick:
+    def test_refreshes_and_gives_a_sign_of_life(self, script: Script) -> None:
+        script.publish(TESTING)
+        cache.upsert("example.org", "1", policy(), ENFORCE)
+        PolicyRecord.objects.update(refresh_due=None)
+        tasks.tick()
+        assert PolicyRecord.objects.get().mode == "testing"
+        age = heartbeats.age("worker")
+        assert age is not None
+        assert age < timedelta(seconds=10)
+        assert heartbeats.age("socketmap") is None
+
+    @pytest.mark.parametrize(
+        ("state", "age", "is_given_up"),
+        [
+            ("queued", timedelta(minutes=59), False),
+            ("queued", timedelta(minutes=61), True),
+            ("running", timedelta(minutes=3), False),
+            ("running", timedelta(minutes=5), True),
+        ],
+    )
+    def test_gives_up_what_lost_its_worker(
+        self, script: Script, state: str, age: timedelta, is_given_up: bool
+    ) -> None:
+        then = timezone.now() - age
+        fetch = Fetch.objects.create(
+            domain="example.org", source="operator", state=state, queued_at=then, started_at=then
+        )
+        tasks.tick()
+        fetch.refresh_from_db()
+        assert (fetch.outcome == "lost") is is_given_up
+
+    @pytest.mark.parametrize(
+        ("source", "outcome", "changed", "days", "is_kept"),
+        [
+            ("refresh", "fetched", False, 4, False),
+            ("refresh", "fetched", False, 2, True),
+            ("refresh", "fetched", True, 4, True),
+            ("refresh", "failed", False, 4, True),
+            ("operator", "fetched", False, 4, True),
+            ("operator", "fetched", False, 91, False),
+        ],
+    )
+    def test_forgets_old_fetches(
+        self, script: Script, source: str, outcome: str, changed: bool, days: int, is_kept: bool
+    ) -> None:
+        then = timezone.now() - timedelta(days=days)
+        Fetch.objects.create(
+            domain="example.org",
+            source=source,
+            state="done",
+            outcome=outcome,
+            changed=changed,
+            queued_at=then,
+        )
+        fetches.prune(timezone.now())
+        assert Fetch.objects.exists() is is_kept
+
+
+class TestQueue:
+    def test_the_tick_is_scheduled_once_a_minute_by_a_path_that_resolves(self) -> None:
+        schedule = Schedule.objects.get(name="policies.tick")
+        assert (schedule.func, schedule.minutes, schedule.repeats) == (queue.TICK, 1, -1)
+        assert pydoc.locate(schedule.func) is tasks.tick
+
+    def test_knows_how_long_the_oldest_task_waits(self, script: Script) -> None:
+        assert queue.oldest_waiting() is None
+        tasks.request_refetch(NAME, None)
+        waits = queue.oldest_waiting(timezone.now() + timedelta(minutes=1))
+        assert waits is not None
+        assert timedelta(seconds=59) < waits < timedelta(seconds=70)
+
+    def test_a_task_may_take_as_long_as_its_fetch(self) -> None:
+        assert queue.task_timeout() >= 70
+
+
+def test_unused_is_half_a_year() -> None:
+    assert timedelta(days=180) == UNUSED
