@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.utils import timezone
 
+from policies.mtasts.dial import Slot, no_limit
 from policies.mtasts.dns import Resolver
 from policies.mtasts.errors import DNSError, FetchError, PolicySyntaxError, RecordError
 from policies.mtasts.https import PolicyFetcher
@@ -70,8 +71,13 @@ def default() -> World:
     return _from_environment(settings.MTASTS)
 
 
+def limited(slot: Slot) -> World:
+    """The same, where connections to policy hosts want a place of `slot`."""
+    return _from_environment(settings.MTASTS, slot)
+
+
 @cache
-def _from_environment(environment: Environment) -> World:
+def _from_environment(environment: Environment, slot: Slot = no_limit) -> World:
     resolver = Resolver(tuple(map(str, environment.nameservers)), timeout=environment.dns_timeout)
     fetcher = PolicyFetcher(
         resolver,
@@ -80,5 +86,6 @@ def _from_environment(environment: Environment) -> World:
         ca_file=str(environment.ca_file) if environment.ca_file else None,
         allow_private=environment.allow_private_addresses,
         proxy=environment.proxy,
+        slot=slot,
     )
     return real(resolver, fetcher)
