@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from datetime import timedelta
 
 from django.utils import timezone
@@ -17,9 +18,14 @@ def node() -> str:
     return socket.gethostname()
 
 
-def beat(kind: str) -> None:
-    """This machine's process of this kind ("worker", "socketmap") is at work."""
-    Heartbeat.objects.update_or_create(node=node(), kind=kind, defaults={"at": timezone.now()})
+def beat(kind: str, details: Mapping[str, object] | None = None) -> None:
+    """This machine's process of this kind ("worker", "socketmap") is at work.
+
+    `details`: what it tells of it, as JSON takes it.
+    """
+    Heartbeat.objects.update_or_create(
+        node=node(), kind=kind, defaults={"at": timezone.now(), "details": details or {}}
+    )
 
 
 def age(kind: str) -> timedelta | None:

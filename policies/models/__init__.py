@@ -1,7 +1,29 @@
 """What is stored. Only `policies.cache` and `policies.refresh` write `PolicyRecord`."""
 
+from policies.models.change import Change
 from policies.models.coordination import Heartbeat, Lease, SetupLink
 from policies.models.fetch import Fetch
+from policies.models.outcome import (
+    Outcome,
+    OutcomeAllowance,
+    OutcomeFailure,
+    OutcomePolicy,
+    OutcomeSummary,
+    OutcomeTotal,
+)
 from policies.models.policy import PolicyRecord
 
-__all__ = ["Fetch", "Heartbeat", "Lease", "PolicyRecord", "SetupLink"]
+__all__ = [
+    "Change",
+    "Fetch",
+    "Heartbeat",
+    "Lease",
+    "Outcome",
+    "OutcomeAllowance",
+    "OutcomeFailure",
+    "OutcomePolicy",
+    "OutcomeSummary",
+    "OutcomeTotal",
+    "PolicyRecord",
+    "SetupLink",
+]

@@ -17,11 +17,14 @@ class Lease(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a process was last seen at work."""
+    """When a process was last seen at work, and what it had to tell of it."""
 
     node = models.CharField(max_length=255)
     kind = models.CharField(max_length=16)
     at = models.DateTimeField()
+    details = models.JSONField(
+        blank=True, default=dict, db_default=models.Value({}, models.JSONField())
+    )
 
     class Meta:
         constraints = [
