@@ -1,0 +1,324 @@
+"""What to answer when memory alone does not tell. All of it runs in the event loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mtastsweb.environment import OnDNSError
+from policies.mtasts.errors import DNSError
+from policies.socketmap.netstring import encode
+from policies.socketmap.reply import INVALID_POLICY, NOT_FOUND, POLICY_TOO_LARGE, temporary
+from policies.socketmap.request import Query, parse_request
+from policies.socketmap.server.caution import on_dns_error, trust
+from policies.socketmap.server.counts import Counts, Forced
+from policies.socketmap.server.flight import Asker, Flight, Give
+from policies.socketmap.server.held import AT_ONCE, Held, held
+from policies.socketmap.server.lookups import Desk, Landed, Lookup, Progress, Trouble
+from policies.socketmap.server.memory import Known, Memory, Ready
+from policies.socketmap.server.pool import Pool
+from policies.socketmap.server.zones import zone
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 0.5
+"""Seconds that a new look at DNS may take before the cached policy is answered."""
+
+DEADLINE = 25.0
+"""Seconds after which every query has its answer."""
+
+WITHOUT_DATABASE = 30.0
+"""Seconds for which policies are believed without a look, while the database is away."""
+
+DATABASE_AWAY = temporary("the policy database does not answer")
+BROKEN = temporary("internal error")
+
+_FORCED = {
+    Progress.QUEUED: Forced.QUEUE,
+    Progress.DNS: Forced.DNS,
+    Progress.DATABASE: Forced.DATABASE,
+    Progress.FETCH: Forced.FETCH,
+    Progress.DANE: Forced.DANE,
+}
+
+
+class Answers:
+    """Answers requests that are not ready, and makes them so.
+
+    `deadline`: seconds that a query may take.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        pool: Pool,
+        desk: Desk,
+        setting: OnDNSError,
+        *,
+        deadline: float = DEADLINE,
+    ) -> None:
+        self.memory = memory
+        self.counts = Counts()
+        self._pool = pool
+        self._desk = desk
+        self._setting = setting
+        self._deadline = deadline
+        self._flights: set[Flight] = set()
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a lookup."""
+        return sum(len(flight.askers) for flight in self._flights)
+
+    def ask(self, request: bytes, give: Give) -> bytes | None:
+        """The reply to `request`; None where `give` will be called with it, once."""
+        query = parse_request(request)
+        if not isinstance(query, Query):
+            self.counts.not_ours += 1
+            return encode(query)
+        known = self.memory.find(query.domain)
+        if known.trusted_until > self._loop.time():
+            return self._from_memory(known, request, tlsrpt=query.tlsrpt)
+        self.counts.misses += 1
+        asker = Asker(request, query.tlsrpt, give)
+        return self._from_policy(known, asker) or self._from_lookup(known, asker)
+
+    def finish_soon(self, seconds: float) -> None:
+        """The server stops: whoever waits gets an answer within `seconds`."""
+        for flight in self._flights:
+            self._loop.call_later(seconds, self._be_late, flight)
+
+    def changed(self, known: Known, row: Held | None) -> None:
+        """Others have written this domain's row; None: it is gone."""
+        if known.flight is not None:
+            known.flight.news = (row,)
+        if row is not None and row.says_the_same(known.held):
+            self.memory.keep(known, row)
+            return
+        self.memory.distrust(known)
+        self.memory.keep(known, row)
+        known.result, known.other = None, NOT_FOUND
+        known.is_news = row is not None
+
+    def _from_memory(self, known: Known, request: bytes, *, tlsrpt: bool) -> bytes:
+        """The reply, which is ready from now on while `known` is trusted."""
+        payload = known.payload(time.time(), tlsrpt=tlsrpt)
+        if payload in {INVALID_POLICY, POLICY_TOO_LARGE}:
+            log.error(
+                "a policy cannot be given to Postfix",
+                extra={"domain": known.name.ascii, "reply": payload.decode()},
+            )
+        if known.trusted_until > self._loop.time():
+            ready = self.memory.make_ready(known, request, payload)
+        else:
+            ready = Ready(known, encode(payload))
+        ready.hits = 1
+        self.memory.used.append(ready)
+        return ready.reply
+
+    def _from_policy(self, known: Known, asker: Asker) -> bytes | None:
+        """The reply, where a valid policy is in memory and DNS need not be waited for."""
+        if not known.has_valid_policy(time.time()):
+            return None
+        if self._desk.database.is_away:
+            self._trust(known, WITHOUT_DATABASE)
+        elif known.flight is None:
+            flight = self._take_off(known, urgent=not known.is_news)
+            if known.is_news and self._is_checked(known):
+                self._go_behind(flight)
+            known.is_news = False
+        if known.flight is not None and not known.flight.is_behind:
+            return None
+        return self._from_memory(known, asker.request, tlsrpt=asker.tlsrpt)
+
+    def _is_checked(self, known: Known) -> bool:
+        """Whether it is known if DANE has precedence over the policy."""
+        return known.is_checked or self._desk.check_dane is None
+
+    def _from_lookup(self, known: Known, asker: Asker) -> bytes | None:
+        flight = known.flight
+        if flight is None and self._desk.database.is_away and not self.memory.is_complete:
+            return self._forced(Forced.DATABASE, DATABASE_AWAY)
+        flight = flight or self._take_off(known, urgent=True)
+        if flight.late is not None:
+            return self._forced(_FORCED[flight.lookup.progress], flight.late)
+        flight.askers.append(asker)
+        return None
+
+    def _take_off(self, known: Known, *, urgent: bool) -> Flight:
+        now = self._loop.time()
+        has_policy = known.has_valid_policy(time.time())
+        lookup = Lookup(
+            known.name,
+            zone(known.name.ascii),
+            now + self._deadline,
+            self._desk,
+            reads_first=not (has_policy or self.memory.is_complete),
+            knows_all_rows=self.memory.is_complete and known.held is None,
+        )
+        flight = known.flight = Flight(known, lookup)
+        self._flights.add(flight)
+        lookup.found = partial(self._to_loop, self._found, flight)
+        lookup.landed = partial(self._to_loop, self._landed, flight)
+        flight.timers.append(self._loop.call_later(self._deadline, self._be_late, flight))
+        if has_policy:
+            self._be_patient(flight)
+        self._pool.submit(lookup, urgent=urgent)
+        return flight
+
+    def _to_loop(self, function: Callable[..., None], *arguments: object) -> None:
+        self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _be_patient(self, flight: Flight) -> None:
+        if self._is_checked(flight.known):
+            flight.timers.append(self._loop.call_later(PATIENCE, self._stop_waiting, flight))
+
+    def _found(self, flight: Flight, row: Held) -> None:
+        """The lookup has come across a valid row, and goes on."""
+        if flight.known.flight is flight and flight.known.held is None and flight.news is None:
+            self.memory.keep(flight.known, row)
+            if row.has_policy:
+                self._be_patient(flight)
+
+    def _stop_waiting(self, flight: Flight) -> None:
+        """The cached policy it is; the lookup goes on behind."""
+        known = flight.known
+        if known.flight is flight and not flight.is_behind and known.has_valid_policy(time.time()):
+            self._go_behind(flight)
+            self._answer_all(flight)
+
+    def _go_behind(self, flight: Flight) -> None:
+        """Answer from the policy in memory; what the lookup comes to sets what holds then."""
+        flight.is_behind = True
+        self._trust(flight.known, self._deadline)
+
+    def _landed(self, flight: Flight, outcome: Landed | Trouble) -> None:
+        flight.end()
+        self._flights.discard(flight)
+        known = flight.known
+        if self.memory.get(known.name.ascii) is not known:
+            # Forgotten meanwhile: those who wait are answered all the same.
+            known = flight.known = self.memory.find(known.name)
+        match outcome:
+            case Landed():
+                self._learn(known, outcome)
+                if flight.news is not None and not _same(known.held, flight.news[0]):
+                    self._overtaken(flight, flight.news[0])
+                self._answer_all(flight)
+            case Trouble() if known.has_valid_policy(time.time()):
+                self._trust(known, WITHOUT_DATABASE)
+                self._answer_all(flight)
+            case Trouble.DATABASE:
+                self._answer_forced(flight, Forced.DATABASE, DATABASE_AWAY)
+            case Trouble.BUSY:
+                self._answer_forced(flight, Forced.ADDRESS, NOT_FOUND)
+            case Trouble.BROKEN:
+                self._answer_forced(flight, Forced.BROKEN, BROKEN)
+
+    def _learn(self, known: Known, landed: Landed) -> None:
+        """Keep what the lookup came to, and for how long it needs no other."""
+        consulted, now, wall = landed.consulted, self._loop.time(), time.time()
+        answer = consulted.answer
+        outside_now = self._desk.outside.now()
+        row = held(consulted.row, outside_now) if consulted.row is not None else None
+        seconds = trust(consulted.look, consulted.ttl)
+        if row and answer.policy and not row.is_valid(wall):  # its max_age is 0
+            row = replace(row, end=wall + AT_ONCE.total_seconds())
+        if consulted.row is not None:
+            seconds = min(seconds, _until(consulted.row.retry_at, outside_now))
+        if row and row.is_valid(wall):
+            seconds = min(seconds, row.end - wall)
+        self.memory.distrust(known)
+        self.memory.keep(known, row)
+        known.result = None if answer.policy and not answer.result.failures else answer.result
+        known.other = NOT_FOUND
+        if isinstance(answer.error, DNSError):
+            known.failing_since = known.failing_since or now
+            known.other = self._on_dns_error(known, answer.error)
+        elif not isinstance(consulted.look, DNSError):
+            known.failing_since = None
+        if landed.verdict:
+            known.override, known.is_checked = landed.verdict.override, True
+            seconds = min(seconds, max(1.0, float(landed.verdict.ttl)))
+        known.is_news = False
+        self._trust(known, seconds)
+
+    def _overtaken(self, flight: Flight, row: Held | None) -> None:
+        """Others have written the row since the lookup read it: theirs counts."""
+        known = flight.known
+        self.changed(known, row)
+        if not known.has_valid_policy(time.time()):
+            again = self._take_off(known, urgent=True)
+            again.askers, flight.askers = flight.askers, []
+
+    def _trust(self, known: Known, seconds: float) -> None:
+        until = self._loop.time() + seconds
+        if known.held and known.held.is_valid(time.time()):
+            until = min(until, self._loop.time() + known.held.end - time.time())
+        self.memory.trust(known, until)
+
+    def _on_dns_error(self, known: Known, error: DNSError | None) -> bytes:
+        since = known.failing_since
+        return on_dns_error(
+            self._setting,
+            is_proven_attack=error is not None and error.ede is not None,
+            was_enforced=known.held is not None and known.held.careful,
+            failing_for=0.0 if since is None else self._loop.time() - since,
+        )
+
+    def _answer_all(self, flight: Flight) -> None:
+        askers, flight.askers = flight.askers, []
+        for asker in askers:
+            asker.give(self._from_memory(flight.known, asker.request, tlsrpt=asker.tlsrpt))
+
+    def _be_late(self, flight: Flight) -> None:
+        """Time is up for those who wait; the lookup goes on behind where it has begun."""
+        known, progress = flight.known, flight.lookup.progress
+        if known.flight is not flight or flight.is_behind:
+            return
+        if known.has_valid_policy(time.time()):
+            self._go_behind(flight)
+            self.counts.forced[Forced.DANE] += len(flight.askers)
+            self._answer_all(flight)
+            return
+        match progress:
+            case Progress.FETCH | Progress.DANE:
+                flight.late = NOT_FOUND
+            case Progress.DATABASE:
+                flight.late = DATABASE_AWAY
+            case _:
+                known.failing_since = known.failing_since or self._loop.time()
+                flight.late = self._on_dns_error(known, None)
+        self._answer_forced(flight, _FORCED[progress], flight.late)
+        if self._pool.cancel(flight.lookup):
+            flight.end()
+            self._flights.discard(flight)
+
+    def _answer_forced(self, flight: Flight, reason: Forced, payload: bytes) -> None:
+        askers, flight.askers = flight.askers, []
+        for asker in askers:
+            asker.give(self._forced(reason, payload))
+
+    def _forced(self, reason: Forced, payload: bytes) -> bytes:
+        self.counts.forced[reason] += 1
+        return encode(payload)
+
+
+def _same(one: Held | None, other: Held | None) -> bool:
+    return other is None if one is None else one.says_the_same(other)
+
+
+def _until(then: datetime | None, now: datetime) -> float:
+    """Seconds to `then`; endless where there is no such time, or it has passed."""
+    if then is None or then <= now:
+        return float("inf")
+    return (then - now).total_seconds()

@@ -1,0 +1,81 @@
+"""What a row of the cache says, as small as answers need it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from policies.decide import policy_result
+from policies.mtasts import Domain, Mode, MXPattern, Policy
+from policies.socketmap.reply import reply
+
+if TYPE_CHECKING:
+    from policies.models import PolicyRecord
+    from policies.tlsrpt.result import Result
+
+REMEMBERED = timedelta(days=30)
+"""How long an enforce policy that has ended still calls for care where DNS fails."""
+
+AT_ONCE = timedelta(seconds=60)
+"""How long a policy of max_age 0, which ends at once, is answered from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One row, expired or not.
+
+    `mode`: empty while backing off. `end`: POSIX time until which it counts. `careful`: an
+    enforce policy was in force in the last 30 days.
+    """
+
+    mode: str
+    mx: tuple[str, ...]
+    text: str
+    edited: bool
+    end: float
+    careful: bool
+
+    @property
+    def has_policy(self) -> bool:
+        return bool(self.mode)
+
+    def is_valid(self, now: float) -> bool:
+        return now < self.end
+
+    def says_the_same(self, other: Held | None) -> bool:
+        """Whether Postfix would get the same bytes from both, were both valid."""
+        return other is not None and _said(self) == _said(other)
+
+    def reply(self, name: Domain, *, tlsrpt: bool) -> bytes:
+        """What Postfix gets while the policy is valid."""
+        return reply(self._policy(), name, tlsrpt=tlsrpt, policy_text=self.text, edited=self.edited)
+
+    def result(self, name: Domain) -> Result:
+        """The TLSRPT result of a use while nothing fails."""
+        return policy_result(name.ascii, self._policy(), "" if self.edited else self.text)
+
+    def _policy(self) -> Policy:
+        mx = [MXPattern(pattern) for pattern in self.mx]
+        return Policy(version="STSv1", mode=Mode(self.mode), mx=mx, max_age=0, extensions=[])
+
+
+def held(row: PolicyRecord, now: datetime) -> Held:
+    """What `row` says at `now`."""
+    return Held(
+        mode="" if row.backoff else str(row.mode),
+        mx=() if row.backoff else _patterns(row.mx),
+        text="" if row.backoff else row.policy_text,
+        edited=row.edited is not None,
+        end=row.valid_end.timestamp(),
+        careful=row.held_enforce_since(now - REMEMBERED),
+    )
+
+
+def _patterns(mx: object) -> tuple[str, ...]:
+    """Whatever JSON was written into the row; what is no list names no host."""
+    return tuple(map(str, mx)) if isinstance(mx, list) else ()
+
+
+def _said(held: Held) -> tuple[str, tuple[str, ...], str, bool]:
+    return held.mode, held.mx, held.text, held.edited

@@ -1,0 +1,207 @@
+"""A lookup of one domain, as a job of the pool: the cache is asked, DNS and HTTPS with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from django.utils import timezone
+
+from policies import cache, rows
+from policies.cache import Consulted
+from policies.decide import NEEDS_FETCH, Store, decide
+from policies.models import PolicyRecord
+from policies.mtasts import Domain, Mode
+from policies.socketmap.server.database import ERRORS, Database
+from policies.socketmap.server.held import Held, held
+from policies.socketmap.server.pool import Busy, Job
+from policies.world import Looked, World
+
+if TYPE_CHECKING:
+    from policies.decide import Fetched
+
+log = logging.getLogger(__name__)
+
+
+class Verdict(Protocol):
+    """What a check for DANE came to.
+
+    `override`: the reply in place of the policy, None where the policy stands. `ttl`: seconds
+    for which that holds.
+    """
+
+    @property
+    def override(self) -> bytes | None: ...
+    @property
+    def ttl(self) -> int: ...
+
+
+CheckDANE = Callable[[Domain], Verdict]
+
+
+class Progress(Enum):
+    """How far a lookup has come."""
+
+    QUEUED = "queued"
+    DNS = "dns"
+    DATABASE = "database"
+    FETCH = "fetch"
+    """The TXT record is valid, and the policy host is being asked."""
+    DANE = "dane"
+
+
+class Trouble(Enum):
+    """Why there is no answer, where it is not the domain's fault."""
+
+    DATABASE = "database"
+    BUSY = "busy"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What a lookup came to. `verdict`: of DANE, where it was asked."""
+
+    consulted: Consulted
+    verdict: Verdict | None
+
+
+class Lookup(Job):
+    """One domain's.
+
+    `reads_first`: the row is not in memory, and may hold a policy to be answered meanwhile.
+    `knows_all_rows`: it has none, so the database is not needed for the answer.
+    `found` is told of a row, `landed` of the end, both in the pool's thread.
+    """
+
+    def __init__(
+        self,
+        name: Domain,
+        zone: str,
+        deadline: float,
+        desk: Desk,
+        *,
+        reads_first: bool,
+        knows_all_rows: bool,
+    ) -> None:
+        super().__init__(zone, deadline)
+        self.name = name
+        self.progress = Progress.QUEUED
+        self.found: Callable[[Held], None] = _nobody
+        self.landed: Callable[[Landed | Trouble], None] = _nobody
+        self._desk = desk
+        self._reads_first = reads_first
+        self._knows_all_rows = knows_all_rows
+
+    def run(self) -> None:
+        try:
+            outcome: Landed | Trouble = self._look_up()
+        except Busy:
+            outcome = Trouble.BUSY
+        except Exception:
+            log.exception("lookup broke", extra={"domain": self.name.ascii})
+            outcome = Trouble.BROKEN
+        finally:
+            self._desk.database.give()
+        self.landed(outcome)
+
+    def _look_up(self) -> Landed | Trouble:
+        try:
+            if self._reads_first:
+                self._read()
+            consulted = self._consult()
+        except ERRORS as error:
+            self._desk.database.note(error)
+            if not self._knows_all_rows:
+                return Trouble.DATABASE
+            consulted = self._consult_without_rows()
+        self._desk.database.give()
+        return Landed(consulted, self._checked(consulted))
+
+    def _read(self) -> None:
+        self.progress = Progress.DATABASE
+        now = timezone.now()
+        with self._desk.database.lent():
+            row = PolicyRecord.objects.valid(now).filter(domain=self.name.unicode).first()
+        if row is not None:
+            self.found(held(row, now))
+
+    def _consult(self) -> Consulted:
+        if self._knows_all_rows and self._desk.database.is_away:
+            return self._consult_without_rows()
+        return cache.consult(self.name, self._world())
+
+    def _consult_without_rows(self) -> Consulted:
+        """The answer for a domain that has no row, and will have none for now."""
+        outside = self._desk.outside
+        self.progress = Progress.DNS
+        looked, fetched = outside.look(self.name), None
+        answer = decide(self.name.ascii, None, looked.look, None, outside.now())
+        if answer is NEEDS_FETCH:
+            self.progress = Progress.FETCH
+            fetched = outside.fetch(self.name)
+            answer = decide(self.name.ascii, None, looked.look, fetched, outside.now())
+        assert answer is not NEEDS_FETCH  # noqa: S101 - it has what it needs
+        row, now = None, outside.now()
+        if answer.store in {Store.POLICY, Store.BACKOFF}:
+            row = _unsaved(self.name, now)
+            rows.keep(row, answer, fetched, now)
+        return Consulted(answer, row, looked.look, looked.ttl, fetched)
+
+    def _checked(self, consulted: Consulted) -> Verdict | None:
+        policy, check = consulted.answer.policy, self._desk.check_dane
+        if check is None or policy is None or policy.mode is not Mode.ENFORCE:
+            return None
+        self.progress = Progress.DANE
+        return check(self.name)
+
+    def _world(self) -> World:
+        """The outside, where this thread has a connection only while it needs one."""
+        database, outside = self._desk.database, self._desk.outside
+
+        def look(name: Domain) -> Looked:
+            self.progress = Progress.DNS
+            looked = outside.look(name)
+            self._back_to_database()
+            return looked
+
+        def fetch(name: Domain) -> Fetched:
+            database.give()
+            self.progress = Progress.FETCH
+            try:
+                return outside.fetch(name)
+            finally:
+                self._back_to_database()
+
+        def wait(seconds: float) -> None:
+            database.give()
+            self.progress = Progress.FETCH  # by another process
+            outside.wait(seconds)
+            self._back_to_database()
+
+        return World(look, fetch, outside.now, wait)
+
+    def _back_to_database(self) -> None:
+        self.progress = Progress.DATABASE
+        self._desk.database.take()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What lookups work with."""
+
+    database: Database
+    outside: World
+    check_dane: CheckDANE | None = None
+
+
+def _nobody(told: object) -> None:
+    """Nobody wants to know."""
+
+
+def _unsaved(name: Domain, now: datetime) -> PolicyRecord:
+    return PolicyRecord(domain=name.unicode, inserted=now, valid_end=now)
