@@ -20,12 +20,13 @@ from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q
 
-from policies import fetches, rows, world
+from policies import fetches, outcomes, rows, world
 from policies.decide import NEEDS_FETCH, Answer, Store, decide
 from policies.flights import Flights
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Domain, Policy, parse_domain
 from policies.mtasts.errors import DNSError, MTASTSError, first_error
+from policies.outcomes import Seen, Source
 from policies.querysets import PolicyRecordQuerySet
 from policies.tlsrpt.result import Result
 
@@ -95,11 +96,21 @@ class Consulted:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """The latest of a domain's lookups since the last count. `domain`: as rows name it."""
+    """A mail server's lookups of a domain since the last count: those that ended alike.
+
+    `domain`: as rows name it. `at`: the latest of them; `first`: the first, where it is another.
+    """
 
     domain: str
     at: datetime
     result: Result
+    count: int = 1
+    first: datetime | None = None
+
+    @property
+    def seen(self) -> Seen:
+        """The same as outcomes are counted."""
+        return Seen(self.result, self.at, self.count, self.first)
 
 
 _flights: Flights[Consulted] = Flights()
@@ -161,8 +172,7 @@ def get(domain: str | Domain, *, outside: World | None = None) -> GetResult:
     name = _name(domain)
     outside = outside or world.default()
     answer = consult(name, outside).answer
-    if answer.store is not Store.NOTHING:
-        note_use(name, answer.result, outside.now())
+    _note_get(name, answer, outside.now())
     if answer.error is not None:
         raise TransientError(answer.error, answer.result)
     return GetResult(answer.policy, answer.result, answer.fresh)
@@ -173,18 +183,30 @@ def consult(name: Domain, outside: World) -> Consulted:
     return _flights.join(name.ascii, lambda: _consult(name, outside, force=False))
 
 
-def note_use(name: Domain, result: Result, now: datetime) -> None:
-    """Count a mail server's lookup: the time, and its outcome as the row's latest."""
-    fields = rows.outcome_fields(result, now)
-    PolicyRecord.objects.filter(domain=name.unicode).update(last_use=now, **fields)
+def note_uses(uses: Sequence[Use], seen: Iterable[Seen] = ()) -> None:
+    """Count many lookups at once, of domains that have a row; their outcomes with them.
 
-
-def note_uses(uses: Sequence[Use]) -> None:
-    """Count many lookups at once: for each domain the latest, which never moves back in time."""
+    Several uses of a domain may differ in their result: the latest becomes the row's outcome,
+    which never moves back in time. `seen`: other lookups to be counted in the same transaction,
+    of domains without a row or without an answer.
+    """
+    latest = {use.domain: use for use in sorted(uses, key=lambda use: use.at)}
     with transaction.atomic():
         PolicyRecord.objects.write_uses(
-            [(use.domain, use.at, rows.outcome_fields(use.result, use.at)) for use in uses]
+            [
+                (domain, use.at, rows.outcome_fields(use.result, use.at))
+                for domain, use in sorted(latest.items())
+            ]
         )
+        outcomes.record([*(use.seen for use in uses), *seen])
+
+
+def _note_get(name: Domain, answer: Answer, now: datetime) -> None:
+    with transaction.atomic():
+        if answer.store is not Store.NOTHING:
+            fields = rows.outcome_fields(answer.result, now)
+            PolicyRecord.objects.filter(domain=name.unicode).update(last_use=now, **fields)
+        outcomes.record([Seen(answer.result, now, resolver=answer.error is not None)])
 
 
 def refetch(domain: str | Domain, *, outside: World | None = None) -> Consulted:
@@ -196,9 +218,13 @@ def refetch(domain: str | Domain, *, outside: World | None = None) -> Consulted:
     name = _name(domain)
     outside = outside or world.default()
     consulted = _flights.after(name.ascii, lambda: _consult(name, outside, force=True))
-    if consulted.answer.error is None:
-        fields = rows.outcome_fields(consulted.answer.result, outside.now())
-        PolicyRecord.objects.filter(domain=name.unicode).update(**fields)
+    answer, now = consulted.answer, outside.now()
+    is_ours = answer.error is not None
+    with transaction.atomic():
+        if not is_ours:
+            fields = rows.outcome_fields(answer.result, now)
+            PolicyRecord.objects.filter(domain=name.unicode).update(**fields)
+        outcomes.record([Seen(answer.result, now, source=Source.OPERATOR, resolver=is_ours)])
     return consulted
 
 

@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from policies import fetches, leases, rows, world
+from policies import fetches, leases, outcomes, rows, world
 from policies.decide import NEEDS_FETCH, Answer, Store, decide_refresh
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts.errors import first_error
@@ -80,6 +80,7 @@ class Worked:
     row: PolicyRecord
     answer: Answer | None
     fetch: Fetch | None
+    seen: outcomes.Seen | None = None
 
 
 def tick(*, outside: World | None = None, stopping: Stopping = never) -> Counts | None:
@@ -177,6 +178,7 @@ def _save(batch: list[Worked], counts: Counts) -> None:
         Fetch.objects.bulk_create(
             [worked.fetch for worked in batch if worked.fetch is not None], batch_size=BATCH
         )
+        outcomes.record(worked.seen for worked in batch if worked.seen is not None)
     for worked in batch:
         _count(worked, counts)
 
@@ -276,7 +278,10 @@ def work(row: PolicyRecord, outside: World) -> Worked:
     changed = rows.is_change(row, answer, fetched)
     _keep(row, answer, fetched, now)
     fetch = fetches.ended(name, Fetch.Source.REFRESH, started, now, answer, error, changed)
-    return Worked(row, answer, fetch)
+    seen = outcomes.Seen(
+        answer.result, now, source=outcomes.Source.REFRESH, resolver=answer.error is not None
+    )
+    return Worked(row, answer, fetch, seen)
 
 
 def _keep(row: PolicyRecord, answer: Answer, fetched: Fetched | None, now: datetime) -> None:

@@ -103,6 +103,10 @@ class PolicyRecord(models.Model):
     claim = models.CharField(max_length=64, blank=True, default="", db_default="")
     claimed_until = models.DateTimeField(null=True, blank=True)
 
+    job = models.IntegerField(
+        null=True, blank=True, help_text="The job that is to refetch this policy."
+    )
+
     outcome_type = models.CharField(
         "policy type", max_length=32, blank=True, default="", db_default="",
         help_text="Latest TLSRPT outcome: its policy type; empty: none yet.",
@@ -137,6 +141,13 @@ class PolicyRecord(models.Model):
             ),
             models.Index(fields=["valid_end"], name="policy_by_end"),
             models.Index(fields=["refresh_due"], name="policy_by_due"),
+            models.Index(
+                fields=["outcome_type", "outcome_failure", "-last_use_key", "domain"],
+                name="policy_by_outcome",
+            ),
+            models.Index(
+                fields=["job"], name="policy_by_job", condition=models.Q(job__isnull=False)
+            ),
             models.Index(fields=["claim"], name="policy_by_claim", condition=~models.Q(claim="")),
         ]
         constraints: ClassVar = [

@@ -1,0 +1,38 @@
+"""Forgetting what is older than OUTCOME_DAYS."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from policies.models.outcome import (
+    Outcome,
+    OutcomeAllowance,
+    OutcomeFailure,
+    OutcomePolicy,
+    OutcomeTotal,
+)
+
+CHUNK = 2000
+"""Rows deleted at a time, so that writers need not wait for long."""
+
+CHUNKS = 50
+"""In one call; the rest goes with the next."""
+
+
+def prune(now: datetime) -> None:
+    """Delete days that are older than OUTCOME_DAYS before today, or as much as goes at once."""
+    oldest = now.astimezone(UTC).date() - timedelta(days=settings.MTASTS.outcome_days)
+    OutcomeAllowance.objects.filter(hour__lt=now - timedelta(days=1)).delete()
+    OutcomeTotal.objects.filter(day__lt=oldest).delete()
+    old = Outcome.objects.filter(day__lt=oldest).order_by("day").values_list("pk", flat=True)
+    for _ in range(CHUNKS):
+        chosen = list(old[:CHUNK])
+        if not chosen:
+            OutcomePolicy.objects.filter(last_day__lt=oldest).delete()
+            return
+        with transaction.atomic():
+            OutcomeFailure.objects.filter(outcome__in=chosen).delete()
+            Outcome.objects.filter(pk__in=chosen).delete()

@@ -1,0 +1,156 @@
+"""Writing what was seen. Many writers at once lose no count, and the tables stay bounded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import date
+
+from django.conf import settings
+from django.db import transaction
+
+from policies.models.outcome import (
+    Outcome,
+    OutcomeFailure,
+    OutcomePolicy,
+    OutcomeTotal,
+)
+from policies.outcomes.batch import (
+    Count,
+    DetailKey,
+    Kind,
+    PolicyKey,
+    Row,
+    RowKey,
+    Rows,
+    Seen,
+    merge,
+)
+from policies.outcomes.bounds import bounded
+from policies.outcomes.upsert import BATCH, added, earlier, later, upsert
+
+COUNTS = {"count": added, "failed": added, "fallbacks": added}
+TIMES = {"first_seen": earlier, "last_seen": later}
+
+
+def record(seen: Iterable[Seen]) -> None:
+    """Count lookups. Any number at once: equal ones become one row before they are written.
+
+    All of it is counted or, where the database refuses it, nothing. With OUTCOME_DAYS 0 nothing
+    is recorded.
+    """
+    rows = merge(seen) if settings.MTASTS.outcome_days else {}
+    if not rows:
+        return
+    with transaction.atomic():
+        _write(bounded(rows))
+
+
+def _write(rows: Rows) -> None:
+    _write_policies(rows)
+    ids = upsert(
+        Outcome,
+        [_row_columns(key, row) for key, row in rows.items()],
+        ("domain", "day", "kind", "source", "policy_id"),
+        COUNTS | TIMES,
+        returning="id",
+    )
+    upsert(
+        OutcomeFailure,
+        _details(rows, ids),
+        ("outcome_id", "digest"),
+        {"count": added} | TIMES,
+    )
+    upsert(
+        OutcomeTotal,
+        _totals(rows),
+        ("day", "kind", "source", "result_type"),
+        COUNTS,
+    )
+
+
+def _write_policies(rows: Rows) -> None:
+    """The policies that the rows refer to, where they are not there yet, or not for so long."""
+    days: dict[PolicyKey, date] = {}
+    for key in rows:
+        days[key.policy] = max(key.day, days.get(key.policy, key.day))
+    by_digest = {policy.digest: (policy, day) for policy, day in days.items()}
+    there: dict[str, date] = {}
+    digests = sorted(by_digest)
+    for start in range(0, len(digests), BATCH):
+        found = OutcomePolicy.objects.filter(digest__in=digests[start : start + BATCH])
+        there.update(found.values_list("digest", "last_day"))
+    upsert(
+        OutcomePolicy,
+        [
+            {
+                "digest": digest,
+                "type": policy.type,
+                "lines": policy.lines,
+                "mx": policy.mx,
+                "last_day": day,
+            }
+            for digest, (policy, day) in by_digest.items()
+            if digest not in there or there[digest] < day
+        ],
+        ("digest",),
+        {"last_day": later},
+    )
+
+
+def _row_columns(key: RowKey, row: Row) -> dict[str, object]:
+    return {
+        "domain": key.domain,
+        "day": key.day,
+        "kind": str(key.kind),
+        "source": str(key.source),
+        "policy_id": key.policy.digest,
+        "count": row.count,
+        "failed": row.failed,
+        "fallbacks": row.fallbacks,
+        "first_seen": row.first,
+        "last_seen": row.last,
+    }
+
+
+def _details(rows: Rows, ids: dict[tuple[object, ...], int]) -> Iterator[dict[str, object]]:
+    for key, row in rows.items():
+        place = ids[key.domain, key.day, str(key.kind), str(key.source), key.policy.digest]
+        for detail, count in row.details.items():
+            yield _detail_columns(detail, count) | {"outcome_id": place, "day": key.day}
+
+
+def _detail_columns(key: DetailKey, count: Count) -> dict[str, object]:
+    return key._asdict() | {
+        "digest": key.digest,
+        "fallback": key.is_fallback,
+        "count": count.count,
+        "first_seen": count.first,
+        "last_seen": count.last,
+    }
+
+
+def _totals(rows: Rows) -> list[dict[str, object]]:
+    """What the rows add to the sums of their days: of all lookups, and of each result type."""
+    totals: Counter[tuple[date, str, str, str, str]] = Counter()
+    for key, row in rows.items():
+        place = (key.day, str(key.kind), str(key.source))
+        totals[*place, "", "count"] += row.count
+        totals[*place, "", "failed"] += row.failed
+        totals[*place, "", "fallbacks"] += row.fallbacks
+        if key.kind is Kind.RESOLVER:
+            continue
+        for detail, count in row.details.items():
+            totals[*place, detail.result_type, "count"] += count.count
+            totals[*place, detail.result_type, "failed"] += count.count
+            totals[*place, detail.result_type, "fallbacks"] += count.count * detail.is_fallback
+    return [
+        {
+            "day": day,
+            "kind": kind,
+            "source": source,
+            "result_type": result_type,
+            **{name: totals[day, kind, source, result_type, name] for name in COUNTS},
+        }
+        for day, kind, source, result_type in {place[:4] for place in totals}
+    ]
