@@ -5,8 +5,21 @@ why the tables are as they are. Lookups are not TLS sessions: docs/outcomes.md.
 """
 
 from policies.outcomes.batch import Seen, Source
+from policies.outcomes.history import History, history
 from policies.outcomes.pruning import prune
+from policies.outcomes.reporting import file_name, report
 from policies.outcomes.summary import latest_counts, summarize
 from policies.outcomes.writing import record
 
-__all__ = ["Seen", "Source", "latest_counts", "prune", "record", "summarize"]
+__all__ = [
+    "History",
+    "Seen",
+    "Source",
+    "file_name",
+    "history",
+    "latest_counts",
+    "prune",
+    "record",
+    "report",
+    "summarize",
+]

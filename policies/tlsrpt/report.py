@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
+from ipaddress import ip_address
 from typing import Any
 
 from policies.tlsrpt.result import FailureDetails, Result, ResultPolicy
@@ -25,19 +26,27 @@ class SessionFailure(FailureDetails):
     receiving_mx_helo: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The member of `failure-details`; unknown optional keys are left out."""
+        """The member of `failure-details`; optional keys are left out where nothing is known, or
+        something that is no address where one belongs."""
         # super() without arguments knows another class: slots made this one anew.
         details = FailureDetails.to_json(self)
         count = details.pop("failed-session-count")
         hosts = {
-            "sending-mta-ip": self.sending_mta_ip,
+            "sending-mta-ip": _address(self.sending_mta_ip),
             "receiving-mx-hostname": self.receiving_mx_hostname,
             "receiving-mx-helo": self.receiving_mx_helo,
-            "receiving-ip": self.receiving_ip,
+            "receiving-ip": _address(self.receiving_ip),
             "additional-information": self.additional_information,
         }
         known = {name: value for name, value in hosts.items() if value}
         return details | known | {"failed-session-count": count}
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
 
 
 def merge(results: Iterable[Result]) -> tuple[Result, ...]:

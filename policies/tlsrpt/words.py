@@ -31,16 +31,21 @@ class Outcome:
 
 
 def outcome(policy_type: str, result_type: str = "", reason: str = "") -> Outcome | None:
-    """An outcome in words; None where there is none yet (no policy type).
-
-    A fallback is a warning, for the cached policy protects the mail; without one it is bad.
-    """
+    """An outcome in words; None where there is none yet (no policy type)."""
     if not policy_type:
         return None
     if not result_type:
         if policy_type == PolicyType.STS:
             return Outcome(policy_type, "policy in force", Tone.OK)
         return Outcome(policy_type, "no policy in force", Tone.IDLE)
+    return failure(result_type, reason)
+
+
+def failure(result_type: str, reason: str = "") -> Outcome:
+    """A failure in words, whatever the policy.
+
+    A fallback is a warning, for the cached policy protects the mail; without one it is bad.
+    """
     code = f"{result_type}: {reason}" if reason else result_type
     parts = reason.split("+") if reason else [result_type]
     fallback = parts[-1] == FALLBACK

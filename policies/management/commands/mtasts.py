@@ -11,13 +11,14 @@ import json
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError
+from django.utils import timezone
 
-from policies import cache, fetches, refresh
+from policies import cache, fetches, outcomes, refresh
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Policy, parse_domain
 from policies.mtasts.errors import DomainNameError
@@ -41,6 +42,7 @@ class Command(BaseCommand):
             ("list", self.show, "cached policies, last use first"),
             ("refetch", self.refetch, "look at DNS and fetch now, whatever is cached"),
             ("refresh", self.refresh, "one round of the periodic refresh of all that is due"),
+            ("report", self.report, "the TLS report (RFC 8460) of a UTC day, as JSON"),
         ):
             action = actions.add_parser(name, help=words)
             action.set_defaults(run=run)
@@ -50,6 +52,9 @@ class Command(BaseCommand):
             if name == "list":
                 action.add_argument("--mode", choices=PolicyRecord.Mode.values)
                 action.add_argument("--limit", type=_limit, metavar="N")
+            if name == "report":
+                action.add_argument("--day", type=_day, metavar="YYYY-MM-DD", help="else today")
+                action.add_argument("--domain", metavar="D", help="of this policy domain alone")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -133,6 +138,15 @@ class Command(BaseCommand):
             self.stdout.write(str(counts))
         return 0
 
+    def report(self, day: date | None, domain: str | None, **_: Any) -> int:
+        try:
+            name = parse_domain(domain) if domain is not None else None
+        except DomainNameError as error:
+            return self._refuse(domain or "", error)
+        for chunk in outcomes.report(day or timezone.now().date(), name):
+            self.stdout.write(chunk, ending="")
+        return 0
+
     def _refuse(self, domain: str, error: DomainNameError) -> int:
         self.stderr.write(f"{domain[:100]!r} is no domain name: {error}")
         return EX_USAGE
@@ -145,6 +159,13 @@ def _limit(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise ArgumentTypeError(f"{text!r}: expected a whole number from 1")
     return int(text)
+
+
+def _day(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r}: expected a day such as 2026-03-01") from error
 
 
 def policy_json(policy: Policy) -> dict[str, Any]:
