@@ -5,6 +5,7 @@ What depends on dnspython stands here, in `nameserver` and in `dnsfailures`.
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 import time
 from dataclasses import dataclass, field
@@ -40,12 +41,15 @@ class Answer:
     `ttl`: seconds; of the shortest-lived record, CNAMEs included, or of the absence.
     `authentic`: the resolver says that DNSSEC proves it (AD); as good as the way to it.
     `exists`: False where there is no such name, of any type.
+    `canonical`: the name at the end of the CNAMEs, or the one asked for where there are none;
+    lower case, no trailing dot.
     """
 
     records: tuple[dns.rdata.Rdata, ...]
     ttl: int
     authentic: bool
     exists: bool = True
+    canonical: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,23 @@ class Resolver:
             records=tuple(answer),
             ttl=answer.chaining_result.minimum_ttl,
             authentic=_is_authentic(answer.response),
+            canonical=_canonical(answer.chaining_result),
+        )
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether `Answer.authentic` is worth anything: nobody sits between us and who says it.
+
+        True for nameservers that the operator has named, and for the system's where all of them
+        are on this machine.
+        """
+        try:
+            asked = self._resolver().nameservers
+        except dns.exception.DNSException:  # there is no nameserver at all
+            return False
+        return bool(self._parsed) or all(
+            isinstance(each, Nameserver) and ipaddress.ip_address(each.address).is_loopback
+            for each in asked
         )
 
     def _try(self, host: str, rdtype: str, timeout: float) -> Answer | DNSError:
@@ -171,8 +192,13 @@ def _joined(rdata: dns.rdata.Rdata) -> bytes:
 
 
 def _absence(response: dns.message.QueryMessage, *, exists: bool) -> Answer:
-    ttl = min(response.resolve_chaining().minimum_ttl, LONGEST_NEGATIVE_TTL)
-    return Answer((), ttl, _is_authentic(response), exists)
+    followed = response.resolve_chaining()
+    ttl = min(followed.minimum_ttl, LONGEST_NEGATIVE_TTL)
+    return Answer((), ttl, _is_authentic(response), exists, _canonical(followed))
+
+
+def _canonical(followed: dns.message.ChainingResult) -> str:
+    return followed.canonical_name.to_text(omit_final_dot=True).lower()
 
 
 def _is_authentic(response: dns.message.Message) -> bool:
