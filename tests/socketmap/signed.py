@@ -1,0 +1,157 @@
+"""A zone signed by ourselves, and unbound, which validates it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import dns.dnssec
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+import dns.zone
+from cryptography.hazmat.primitives.asymmetric import ec
+from dns.dnssectypes import Algorithm, DSDigest
+
+from tests.lab.answers import Answer, Question
+from tests.needs import find_program
+
+READY = "start of service"
+
+_SOA = (
+    "@ 300 IN SOA ns.lab.test. hostmaster.lab.test. 1 3600 600 86400 60\n@ 300 IN NS ns.lab.test."
+)
+
+
+class SignedRoot(Answer):
+    """Every name of DNS in one zone, the root, signed with one key.
+
+    `records`: lines of a zone file, names absolute. `forged`: names that come unsigned or with
+    the signatures of others, as if somebody had changed their records on the way.
+    """
+
+    def __init__(self, records: str, *, forged: frozenset[str] = frozenset()) -> None:
+        self._zone = dns.zone.from_text(_TOP + records, origin=".", relativize=False)
+        self._forged = frozenset(map(dns.name.from_text, forged))
+        key = ec.generate_private_key(ec.SECP256R1())
+        dnskey = dns.dnssec.make_dnskey(key.public_key(), Algorithm.ECDSAP256SHA256, flags=257)
+        self.trust_anchor = f". DS {dns.dnssec.make_ds('.', dnskey, DSDigest.SHA256)}"
+        dns.dnssec.sign_zone(
+            self._zone,
+            keys=[(key, dnskey)],
+            add_dnskey=True,
+            dnskey_ttl=300,
+            lifetime=int(timedelta(days=1).total_seconds()),
+        )
+        self._names = sorted(self._zone.nodes)
+
+    def to(self, question: Question) -> dns.message.Message:
+        reply = question.reply()
+        name = dns.name.from_text(question.name)
+        rdtype = dns.rdatatype.from_text(question.type)
+        if self._add(reply.answer, name, rdtype):
+            return reply
+        if self._add(reply.answer, name, dns.rdatatype.CNAME):
+            target = reply.answer[0][0].target
+            self._add(reply.answer, target, rdtype)
+            return reply
+        if not any(known.is_subdomain(name) for known in self._names):
+            reply.set_rcode(dns.rcode.NXDOMAIN)
+        self._deny(reply, name)
+        return reply
+
+    def _add(
+        self, section: list[dns.rrset.RRset], name: dns.name.Name, rdtype: dns.rdatatype.RdataType
+    ) -> bool:
+        """Appends the records and their signatures, once; False where there are none."""
+        records = self._zone.get_rrset(name, rdtype)
+        if records is None:
+            return False
+        signed = dns.name.root if name in self._forged else name
+        signatures = self._zone.get_rrset(signed, dns.rdatatype.RRSIG, rdtype)
+        if records not in section:
+            section.append(records)
+        if signatures is not None and signatures not in section:
+            section.append(signatures)
+        return True
+
+    def _deny(self, reply: dns.message.Message, name: dns.name.Name) -> None:
+        """The proof that neither the name nor a wildcard for it has such records (RFC 4035)."""
+        self._add(reply.authority, dns.name.root, dns.rdatatype.SOA)
+        closest = name
+        while not any(known.is_subdomain(closest) for known in self._names):
+            closest = closest.parent()
+        for denied in (name, dns.name.from_text("*", closest)):
+            before = max(known for known in self._names if known <= denied)
+            self._add(reply.authority, before, dns.rdatatype.NSEC)
+
+
+@contextlib.contextmanager
+def unbound(
+    directory: Path, upstream: str, anchor: str, *, at: tuple[str, int] | None = None
+) -> Iterator[str]:
+    """A validating resolver on loopback; yields "address:port".
+
+    `upstream`: the nameserver that it asks. `anchor`: the DS record that it trusts. Names under
+    "unsigned.test" are taken for unsigned.
+    """
+    address, port = at or ("127.0.0.1", _free_port())
+    config = directory / "unbound.conf"
+    config.write_text(
+        f"""
+        server:
+            interface: {address}@{port}
+            access-control: 127.0.0.0/8 allow
+            chroot: ""
+            username: ""
+            directory: "{directory}"
+            pidfile: ""
+            use-syslog: no
+            logfile: ""
+            verbosity: 1
+            module-config: "validator iterator"
+            do-not-query-localhost: no
+            do-ip6: no
+            num-threads: 1
+            trust-anchor: "{anchor}"
+            domain-insecure: "unsigned.test"
+            local-zone: "test." nodefault
+            ede: yes
+        remote-control:
+            control-enable: no
+        forward-zone:
+            name: "."
+            forward-addr: {upstream.replace(":", "@")}
+        """
+    )
+    command = [str(find_program("unbound")), "-d", "-p", "-c", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = []
+            for line in process.stderr:
+                said.append(line)
+                if READY in line:
+                    break
+            else:
+                raise AssertionError(f"unbound did not start: {''.join(said)}")
+            yield f"{address}:{port}"
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def _free_port() -> int:
+    """A port of 127.0.0.1 that was free for UDP and TCP a moment ago."""
+    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        tcp.bind(("127.0.0.1", 0))
+        udp.bind(tcp.getsockname())
+        return int(tcp.getsockname()[1])
