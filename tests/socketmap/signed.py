@@ -26,9 +26,10 @@ from tests.needs import find_program
 
 READY = "start of service"
 
-_SOA = (
-    "@ 300 IN SOA ns.lab.test. hostmaster.lab.test. 1 3600 600 86400 60\n@ 300 IN NS ns.lab.test."
-)
+_TOP = """
+@ 300 IN SOA ns.lab.test. hostmaster.lab.test. 1 3600 600 86400 60
+@ 300 IN NS ns.lab.test.
+"""
 
 
 class SignedRoot(Answer):
