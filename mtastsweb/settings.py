@@ -22,7 +22,7 @@ CSRF_TRUSTED_ORIGINS = list(MTASTS.csrf_trusted_origins)
 
 INSTALLED_APPS = [
     "policies",
-    "django.contrib.admin",
+    "mtastsweb.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -197,5 +197,9 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+# As logs and reports have them, in the admin too.
+DATE_FORMAT = "Y-m-d"
+DATETIME_FORMAT = "Y-m-d H:i:s T"
+TIME_FORMAT = "H:i:s"
 
 LOGGING = logs.configuration()

@@ -1,0 +1,65 @@
+"""Rows for the tests of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from policies.models import Fetch, PolicyRecord
+from policies.models.policy import policy_fields
+from policies.mtasts import parse_policy
+from tests.worlds import ENFORCE
+
+DAY = timedelta(days=1)
+
+
+def unsaved(domain: str, text: str = ENFORCE, **fields: Any) -> PolicyRecord:
+    """A row that holds this policy, fetched just now, and that none has asked for."""
+    now = timezone.now()
+    parsed = policy_fields(parse_policy(text))
+    values = {"record_id": "1", "policy_text": text, "valid_end": now + DAY, "refresh_due": now}
+    return PolicyRecord(domain=domain, **(values | parsed | fields))
+
+
+def record(domain: str, text: str = ENFORCE, **fields: Any) -> PolicyRecord:
+    """The same, stored."""
+    row = unsaved(domain, text, **fields)
+    row.save()
+    return row
+
+
+def backing_off(domain: str, **fields: Any) -> PolicyRecord:
+    """A stored row whose fetch failed just now."""
+    ours = {
+        "version": "",
+        "mode": "none",
+        "mx": [],
+        "max_age": 300,
+        "backoff": True,
+        "policy_text": "",
+        "valid_end": timezone.now() + timedelta(minutes=5),
+        "failure_type": "sts-policy-fetch-error",
+        "failure_reason": "no-policy-served",
+    }
+    return record(domain, **(ours | fields))
+
+
+def many(count: int, *, used: datetime | None = None) -> list[PolicyRecord]:
+    """So many rows, each with a fetch that an operator asked for."""
+    rows = [unsaved(f"d{at:06}.example", last_use=used) for at in range(count)]
+    PolicyRecord.objects.bulk_create(rows, batch_size=500)
+    Fetch.objects.bulk_create(
+        [
+            Fetch(domain=row.domain, source=Fetch.Source.OPERATOR, state=Fetch.State.DONE)
+            for row in rows
+        ],
+        batch_size=500,
+    )
+    return rows
+
+
+def domains(rows: Iterable[PolicyRecord]) -> list[str]:
+    return [row.domain for row in rows]

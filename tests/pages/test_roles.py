@@ -1,0 +1,265 @@
+"""Who may open which page and do what: every address, as everybody.
+
+A new address of the product, or a new model in the admin, has to find its place here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from policies import setup
+from policies.models import PolicyRecord
+from tests.pages import making
+from tests.pages.conftest import ROLES, As, someone
+
+pytestmark = pytest.mark.django_db
+
+LOGIN = 302
+"""Sent to the login page."""
+
+CACHED, ABSENT = "cached.example", "absent.example"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What somebody of each role gets, in the order of `ROLES`."""
+
+    method: str
+    route: str
+    statuses: tuple[int, ...]
+    arguments: tuple[str, ...] = ()
+    data: dict[str, str] = field(default_factory=dict)
+    htmx: bool = False
+
+    def __str__(self) -> str:
+        htmx = " by htmx" if self.htmx else ""
+        return f"{self.method} {self.route} {' '.join(self.arguments)}{htmx}"
+
+
+def sees(status: int = 200) -> tuple[int, ...]:
+    return (LOGIN, 403, status, status, status, status)
+
+
+def acts(status: int = 303) -> tuple[int, ...]:
+    return (LOGIN, 403, 403, status, status, status)
+
+
+def everybody(status: int) -> tuple[int, ...]:
+    return (status,) * len(ROLES)
+
+
+WRONG_METHOD = (LOGIN, 405, 405, 405, 405, 405)
+ONE = (CACHED,)
+NONE = (ABSENT,)
+NO_NAME = ("not a domain",)
+
+CASES = [
+    Case("GET", "healthz", everybody(200)),
+    Case("GET", "login", (200, *[302] * 5)),
+    Case("GET", "logout", (302, *[405] * 5)),
+    Case("POST", "logout", everybody(302)),
+    Case("GET", "policies:home", everybody(302)),
+    Case("GET", "policies:list", sees()),
+    Case("POST", "policies:list", WRONG_METHOD),
+    Case("GET", "policies:detail", sees(), ONE),
+    Case("GET", "policies:detail", sees(404), NONE),
+    Case("GET", "policies:detail", sees(404), NO_NAME),
+    Case("POST", "policies:detail", WRONG_METHOD, ONE),
+    Case("GET", "policies:row", sees(), ONE),
+    Case("GET", "policies:row", sees(), NONE),
+    Case("POST", "policies:row", WRONG_METHOD, ONE),
+    Case("POST", "policies:refetch", acts(), ONE),
+    Case("POST", "policies:refetch", acts(200), ONE, htmx=True),
+    Case("POST", "policies:refetch", acts(404), NONE),
+    Case("POST", "policies:refetch", acts(404), NO_NAME),
+    Case("GET", "policies:refetch", WRONG_METHOD, ONE),
+    Case("POST", "policies:refetch-selected", acts(), data={"domain": CACHED}),
+    Case("POST", "policies:refetch-selected", acts(200), data={"domain": CACHED}, htmx=True),
+    Case("POST", "policies:refetch-selected", acts(), data={"domain": ABSENT}),
+    Case("POST", "policies:refetch-selected", acts()),
+    Case("GET", "policies:refetch-selected", WRONG_METHOD),
+    Case("GET", "policies:delete", acts(200), ONE),
+    Case("POST", "policies:delete", acts(), ONE),
+    Case("GET", "policies:delete", acts(404), NONE),
+    Case("POST", "policies:delete", acts(404), NONE),
+    Case("GET", "policies:setup", everybody(410), ("a-link-of-ours-that-is-used",)),
+    Case("POST", "policies:setup", everybody(410), ("a-link-of-ours-that-is-used",)),
+]
+
+# Of each model in the admin: the list, one row, adding, deleting. Below the staff all is shut.
+ADMINISTERED = {
+    # model: (operator's, administrator's and superuser's)
+    "policies.policyrecord": ((200, 200, 403, 200), (200, 200, 200, 200)),
+    "policies.fetch": ((200, 200, 403, 403), (200, 200, 403, 403)),
+    "auth.user": ((403, 403, 403, 403), (200, 200, 200, 200)),
+    "auth.group": ((403, 403, 403, 403), (200, 200, 200, 200)),
+    "axes.accessattempt": ((403, 403, 403, 403), (200, 200, 403, 200)),
+    "axes.accesslog": ((403, 403, 403, 403), (200, 200, 403, 200)),
+    "axes.accessfailurelog": ((403, 403, 403, 403), (200, 200, 403, 200)),
+    "django_q.schedule": ((403, 403, 403, 403), (200, 200, 200, 200)),
+    "django_q.success": ((403, 403, 403, 403), (200, 200, 403, 200)),
+    "django_q.failure": ((403, 403, 403, 403), (200, 200, 403, 200)),
+    "django_q.ormq": ((403, 403, 403, 403), (200, 200, 403, 200)),
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_each_address_answers_each_role_as_it_should(case: Case, as_: As) -> None:
+    someone("superuser")  # with a user there is no setup
+    answers = {}
+    for role in ROLES:
+        PolicyRecord.objects.all().delete()
+        making.record(CACHED)
+        answers[role] = ask(as_(role), case)
+    assert answers == dict(zip(ROLES, case.statuses, strict=True))
+
+
+def ask(client: Client, case: Case) -> int:
+    path = reverse(case.route, args=case.arguments)
+    headers = {"hx-request": "true"} if case.htmx else {}
+    send = client.get if case.method == "GET" else client.post
+    response = send(path, case.data, headers=headers)
+    if response.status_code == LOGIN and case.route != "policies:home":
+        assert response.headers["Location"].startswith(("/accounts/login/", "/"))
+    return int(response.status_code)
+
+
+def test_somebody_without_login_is_sent_to_it_and_comes_back(as_: As) -> None:
+    someone("superuser")
+    response = as_("anonymous").get("/policies/?mode=enforce")
+    assert response.headers["Location"] == "/accounts/login/?next=/policies/%3Fmode%3Denforce"
+
+
+def test_no_address_of_the_product_is_left_out() -> None:
+    tried = {case.route for case in CASES}
+    assert set(routes(get_resolver().url_patterns)) == tried, "put the new ones into CASES"
+
+
+def routes(patterns: list[URLPattern | URLResolver], namespace: str = "") -> Iterator[str]:
+    """The names of all addresses but the admin's, which has a table of its own."""
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            yield f"{namespace}{pattern.name}"
+        elif pattern.namespace != "admin":
+            inner = f"{pattern.namespace}:" if pattern.namespace else ""
+            yield from routes(pattern.url_patterns, namespace + inner)
+
+
+@pytest.mark.parametrize("label", ADMINISTERED)
+def test_the_admin_opens_to_whom_it_should(label: str, as_: As) -> None:
+    operator, administrator = ADMINISTERED[label]
+    given = {role: tuple(admin_pages(label, as_(role))) for role in ROLES}
+    assert given == {
+        "anonymous": (LOGIN,) * 4,
+        "nobody": (403,) * 4,
+        "viewer": (403,) * 4,
+        "operator": operator,
+        "administrator": administrator,
+        "superuser": administrator,
+    }
+
+
+def admin_pages(label: str, client: Client) -> Iterator[int]:
+    route = f"admin:{label.replace('.', '_')}"
+    pk = row_of(label)
+    yield client.get(reverse(f"{route}_changelist")).status_code
+    yield client.get(reverse(f"{route}_change", args=[pk])).status_code
+    yield client.get(reverse(f"{route}_add")).status_code
+    yield client.get(reverse(f"{route}_delete", args=[pk])).status_code
+
+
+def row_of(label: str) -> object:
+    """The key of a row of this model, made where there is none."""
+    model = next(model for model in admin.site._registry if model._meta.label_lower == label)
+    existing = model._default_manager.first()
+    return (existing or MAKERS[label]()).pk
+
+
+def _attempt(name: str, **more: object) -> object:
+    from axes import models
+
+    return getattr(models, name).objects.create(username="somebody", ip_address="::1", **more)
+
+
+def _task(success: bool) -> object:
+    from django.utils import timezone
+    from django_q.models import Task
+
+    now = timezone.now()
+    return Task.objects.create(
+        id=f"task-{success}", name="a-task", func="policies.tasks.tick",
+        started=now, stopped=now, success=success, result="fell",
+    )  # fmt: skip
+
+
+def _queued() -> object:
+    from django_q.models import OrmQ
+
+    from policies import tasks
+
+    tasks.request_refetch(making.record("queued.example").name, None)
+    return OrmQ.objects.get()
+
+
+def _fetch() -> object:
+    from policies.models import Fetch
+
+    return Fetch.objects.create(domain=CACHED, source="lookup", state="done")
+
+
+MAKERS = {
+    "policies.policyrecord": lambda: making.record(CACHED),
+    "policies.fetch": _fetch,
+    "axes.accessattempt": lambda: _attempt("AccessAttempt", failures_since_start=1),
+    "axes.accesslog": lambda: _attempt("AccessLog"),
+    "axes.accessfailurelog": lambda: _attempt("AccessFailureLog"),
+    "django_q.success": lambda: _task(True),
+    "django_q.failure": lambda: _task(False),
+    "django_q.ormq": _queued,
+    "auth.user": lambda: someone("superuser"),
+}
+
+
+def test_no_model_of_the_admin_is_left_out() -> None:
+    registered = {model._meta.label_lower for model in admin.site._registry}
+    assert registered == set(ADMINISTERED), "put the new ones into ADMINISTERED"
+
+
+def test_the_admin_index_is_for_staff(as_: As) -> None:
+    given = [as_(role).get("/admin/").status_code for role in ROLES]
+    assert given == [LOGIN, 403, 403, 200, 200, 200]
+
+
+def test_an_operator_who_is_not_staff_operates_but_edits_nothing(as_: As) -> None:
+    User.objects.filter(pk=someone("operator").pk).update(is_staff=False)
+    row = making.record(CACHED)
+    client = as_("operator")
+    assert client.get("/admin/policies/policyrecord/").status_code == 403
+    assert client.post(f"/policies/{CACHED}/refetch/").status_code == 303
+    edit = reverse("admin:policies_policyrecord_change", args=[row.pk])
+    assert edit not in client.get(f"/policies/{CACHED}/").content.decode()
+
+
+OFFERS = (b"Refetch", b"Delete", b">Edit<", b'href="/admin/')
+
+
+def test_the_pages_offer_only_what_one_may_do(as_: As) -> None:
+    making.record(CACHED)
+    offers = {}
+    for role in ("viewer", "operator"):
+        client = as_(role)
+        html = client.get("/policies/").content + client.get(f"/policies/{CACHED}/").content
+        offers[role] = [word in html for word in OFFERS]
+    assert offers == {"viewer": [False] * 4, "operator": [True] * 4}
+
+
+def test_a_setup_link_is_for_anybody_while_nobody_can_log_in(as_: As) -> None:
+    path = setup.make_link().partition("8000")[2]
+    assert as_("anonymous").get(path).status_code == 200
