@@ -28,11 +28,20 @@ from policies.mtasts.errors import (
 )
 from policies.mtasts.policy import Policy, parse_policy
 from policies.mtasts.proxy import Proxy
-from policies.mtasts.tls import TLSStream, TrustStore, not_after, start_tls
+from policies.mtasts.tls import (
+    PeerCertificate,
+    TLSStream,
+    TrustStore,
+    peer_certificate,
+    start_tls,
+)
 from policies.mtasts.transport import send_get
 
 MAX_POLICY = 65536
 """Octets of a policy (RFC 8461 section 3.3 suggests 64 KB)."""
+
+SHOWN_HEADERS = ("Content-Type", "Content-Length", "Content-Encoding", "Location", "Server")
+"""What decides whether an answer is a policy, and what helps to find who gave another one."""
 
 _REDIRECTS = {
     HTTPStatus.MOVED_PERMANENTLY,
@@ -63,10 +72,16 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One finding: the addresses, the one that answered, the certificate's end, the status."""
+    """One finding: the addresses, the one that answered, the certificate's end, the status.
+
+    `certificate`: of CERTIFICATE, also where it is refused. `headers`: of STATUS, those of
+    `SHOWN_HEADERS` that came.
+    """
 
     kind: StepKind
     detail: str
+    certificate: PeerCertificate | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 OnStep = Callable[[Step], None]
@@ -130,10 +145,10 @@ class PolicyFetcher:
         deadline = Deadline(self.timeout)
         with ExitStack() as held:
             address, stream = self._open(host, deadline, held, on_step)
-            ends = not_after(stream)
-            on_step(Step(StepKind.CERTIFICATE, ends.isoformat()))
+            certificate = peer_certificate(stream)
+            on_step(_certificate_step(certificate))
             body = self._get(host, stream, on_step)
-        return FetchedPolicy(_parsed(body), body.decode(), ends, address)
+        return FetchedPolicy(_parsed(body), body.decode(), certificate.not_after, address)
 
     def _open(
         self, host: str, deadline: Deadline, held: ExitStack, on_step: OnStep
@@ -148,7 +163,9 @@ class PolicyFetcher:
             address, sock = dial(addresses, self.port, deadline, held, self.slot)
             on_step(Step(StepKind.CONNECTED, address))
         try:
-            stream = start_tls(sock, host, context)
+            stream = start_tls(
+                sock, host, context, lambda refused: on_step(_certificate_step(refused))
+            )
         except OSError as error:
             raise fetch_error(error, HANDSHAKE) from error
         held.callback(stream.close)
@@ -179,7 +196,9 @@ class PolicyFetcher:
         except _EXCHANGE_ERRORS as error:
             raise fetch_error(error, HEAD) from error
         with closing(response):
-            on_step(Step(StepKind.STATUS, str(response.status_code)))
+            headers = ((name, response.headers.get(name)) for name in SHOWN_HEADERS)
+            shown = tuple((name, value) for name, value in headers if value is not None)
+            on_step(Step(StepKind.STATUS, str(response.status_code), headers=shown))
             _check_head(response)
             try:
                 return _read(response)
@@ -194,6 +213,10 @@ class PolicyFetcher:
             "Accept-Encoding": "identity",
             "Connection": "close",
         }
+
+
+def _certificate_step(certificate: PeerCertificate) -> Step:
+    return Step(StepKind.CERTIFICATE, certificate.not_after.isoformat(), certificate)
 
 
 def _check_head(response: requests.Response) -> None:

@@ -6,10 +6,11 @@ import logging
 import os
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import certifi
 from urllib3.util.ssltransport import SSLTransport
@@ -19,6 +20,23 @@ from policies.mtasts.deadline import LimitedSocket, LimitedTLSSocket
 log = logging.getLogger(__name__)
 
 TLSStream = LimitedTLSSocket | SSLTransport
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCertificate:
+    """What a policy host's certificate says. `names`: its DNS-IDs; the times are in UTC."""
+
+    issuer: str
+    names: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+
+
+OnRefused = Callable[[PeerCertificate], None]
+
+
+def ignore(certificate: PeerCertificate) -> None:
+    """An `OnRefused` for those who only want the error."""
 
 
 class TrustStore:
@@ -52,19 +70,25 @@ class TrustStore:
 
 
 def start_tls(
-    sock: LimitedSocket | LimitedTLSSocket, host: str, context: ssl.SSLContext
+    sock: LimitedSocket | LimitedTLSSocket,
+    host: str,
+    context: ssl.SSLContext,
+    on_refused: OnRefused = ignore,
 ) -> TLSStream:
     """TLS with `host` over `sock`, which is TLS already behind a proxy spoken to over TLS.
 
     A peer that ends without close_notify is an error from here on: whoever sits on the path can
-    end a connection, and so cut a policy short. Raises OSError.
+    end a connection, and so cut a policy short. `on_refused` is told of a certificate that does
+    not verify, where it can be had: not behind a proxy spoken to over TLS. Raises OSError.
     """
     if isinstance(sock, LimitedSocket):
-        return handshake(sock, host, context)
+        return handshake(sock, host, context, on_refused)
     return SSLTransport(sock, context, server_hostname=host, suppress_ragged_eofs=False)
 
 
-def handshake(sock: LimitedSocket, host: str, context: ssl.SSLContext) -> LimitedTLSSocket:
+def handshake(
+    sock: LimitedSocket, host: str, context: ssl.SSLContext, on_refused: OnRefused = ignore
+) -> LimitedTLSSocket:
     """TLS with `host` over TCP, in place of `sock`. Raises OSError."""
     limits = sock.limits
     stream = cast(
@@ -79,16 +103,51 @@ def handshake(sock: LimitedSocket, host: str, context: ssl.SSLContext) -> Limite
     stream.limits = limits
     try:
         stream.do_handshake()
+    except ssl.SSLCertVerificationError:
+        refused = _refused(stream)
+        stream.close()
+        if refused is not None:
+            on_refused(refused)
+        raise
     except OSError:
         stream.close()
         raise
     return stream
 
 
-def not_after(stream: TLSStream) -> datetime:
-    """When the certificate of the peer ends, in UTC."""
-    certificate = cast(dict[str, str], stream.getpeercert())
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+def peer_certificate(stream: TLSStream) -> PeerCertificate:
+    """The certificate of the peer, which has been verified."""
+    return _peer_certificate(cast(dict[str, Any], stream.getpeercert()))
+
+
+def _refused(stream: LimitedTLSSocket) -> PeerCertificate | None:
+    """The certificate that did not verify, for whoever has to mend it.
+
+    `getpeercert` tells nothing of it. The object below, which has no public name, does, in the
+    same form; where a Python lacks it nothing is shown.
+    """
+    connection = getattr(stream, "_sslobj", None)
+    read_chain = getattr(connection, "get_unverified_chain", None)
+    try:
+        chain = read_chain() if read_chain else None
+        return _peer_certificate(chain[0].get_info()) if chain else None
+    except (OSError, ValueError, LookupError):  # whoever sends a bad one may send a broken one
+        return None
+
+
+def _peer_certificate(fields: Mapping[str, Any]) -> PeerCertificate:
+    issuer = {name: value for part in fields.get("issuer", ()) for name, value in part}
+    shown = ("commonName", "organizationName")
+    return PeerCertificate(
+        issuer=", ".join(issuer[name] for name in shown if name in issuer),
+        names=tuple(value for kind, value in fields.get("subjectAltName", ()) if kind == "DNS"),
+        not_before=_time(fields["notBefore"]),
+        not_after=_time(fields["notAfter"]),
+    )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
 
 
 def _context(load: Callable[[ssl.SSLContext], None]) -> ssl.SSLContext:

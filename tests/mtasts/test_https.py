@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import ssl
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
 from trustme import CA
 
 from policies.mtasts.domain import Domain
-from policies.mtasts.errors import FetchError, NoPolicyError, PolicySyntaxError
+from policies.mtasts.errors import CertificateError, FetchError, NoPolicyError, PolicySyntaxError
 from policies.mtasts.https import MAX_POLICY, PolicyFetcher, Step
 from policies.mtasts.policy import parse_policy
 from policies.tlsrpt.failures import failure_details
@@ -311,6 +311,32 @@ def test_each_step_is_told(lab: Lab, host: Host) -> None:
     assert addresses == connected
     assert datetime.fromisoformat(certificate) > datetime.now(UTC)
     assert status == "500"
+    assert dict(steps[-1].headers)["Content-Type"] == "text/plain"
+
+
+@pytest.mark.parametrize(
+    ("kind", "issuer", "names"),
+    [
+        (Certificate.GOOD, "Laboratory root", (f"mta-sts.{NAME}",)),
+        (Certificate.WILDCARD, "Laboratory root", (f"*.{NAME}",)),
+        (Certificate.WRONG_NAME, "Laboratory root", ("another-host.test",)),
+        (Certificate.CN_ONLY, "Laboratory root", ()),
+        (Certificate.UNKNOWN_CA, "A root that nobody trusts", (f"mta-sts.{NAME}",)),
+        (Certificate.EXPIRED, "Laboratory root", (f"mta-sts.{NAME}",)),
+    ],
+)
+def test_the_certificate_is_told_whether_or_not_it_is_refused(
+    lab: Lab, host: Host, kind: Certificate, issuer: str, names: tuple[str, ...]
+) -> None:
+    host.certificate = kind
+    steps: list[Step] = []
+    with suppress(CertificateError):
+        fetcher_of(lab).fetch(DOMAIN, steps.append)
+    certificate = next(step.certificate for step in steps if step.kind == "certificate")
+    assert certificate is not None
+    assert (certificate.issuer, certificate.names) == (issuer, names)
+    assert certificate.not_before < certificate.not_after
+    assert (certificate.not_after < datetime.now(UTC)) == (kind is Certificate.EXPIRED)
 
 
 def test_a_place_at_the_address_is_held_until_the_connection_is_closed(
