@@ -5,6 +5,7 @@ For rules about rows and time; whether DNS and HTTPS do so is for the laboratory
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from policies.mtasts import Domain, NoRecordError, Policy, Record, parse_policy
@@ -48,7 +49,8 @@ class Script:
         self.ttl = 300
         self.looks: list[str] = []
         self.fetches: list[str] = []
-        self.during_fetch = lambda: None
+        self.during_look: Callable[[], object] = lambda: None
+        self.during_fetch: Callable[[], object] = lambda: None
         self.during_wait = lambda: None
 
     @property
@@ -66,6 +68,7 @@ class Script:
 
     def _look(self, name: Domain) -> Looked:
         self.looks.append(name.ascii)
+        self.during_look()
         return Looked(self.look, self.ttl)
 
     def _fetch(self, name: Domain) -> FetchedPolicy | MTASTSError:

@@ -3,7 +3,7 @@
     listeners ── connection ── answers ── memory          one thread, the event loop
                                   │
                                 pool ── lookups ── cache  threads that wait for DNS and HTTPS
-    watcher, loader, clerk                                threads that read and write the database
+    watcher, loader, clerk                                threads that read and write rows
 
-`run` in `policies.socketmap.server.run` puts it together; docs/decisions/0004-socketmap.md has the why.
+`run` starts it, `server` puts it together; docs/decisions/0004-socketmap.md has the reasons.
 """

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from mtastsweb.environment import OnDNSError
+from policies.mtasts import Mode
 from policies.mtasts.errors import DNSError
 from policies.socketmap.netstring import encode
 from policies.socketmap.reply import INVALID_POLICY, NOT_FOUND, POLICY_TOO_LARGE, temporary
@@ -18,7 +17,7 @@ from policies.socketmap.request import Query, parse_request
 from policies.socketmap.server.caution import on_dns_error, trust
 from policies.socketmap.server.counts import Counts, Forced
 from policies.socketmap.server.flight import Asker, Flight, Give
-from policies.socketmap.server.held import AT_ONCE, Held, held
+from policies.socketmap.server.held import Held, held
 from policies.socketmap.server.lookups import Desk, Landed, Lookup, Progress, Trouble
 from policies.socketmap.server.memory import Known, Memory, Ready
 from policies.socketmap.server.pool import Pool
@@ -26,6 +25,8 @@ from policies.socketmap.server.zones import zone
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from policies.cache import Consulted
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ _FORCED = {
 class Answers:
     """Answers requests that are not ready, and makes them so.
 
-    `deadline`: seconds that a query may take.
+    `deadline`: seconds that a query may take. `clock`: monotonic, by which trust ends; the event
+    loop's own, but for tests.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Answers:
         setting: OnDNSError,
         *,
         deadline: float = DEADLINE,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.memory = memory
         self.counts = Counts()
@@ -71,13 +74,14 @@ class Answers:
         self._desk = desk
         self._setting = setting
         self._deadline = deadline
-        self._flights: set[Flight] = set()
+        self.flights: set[Flight] = set()
         self._loop = asyncio.get_running_loop()
+        self.clock = clock or self._loop.time
 
     @property
     def waiting(self) -> int:
         """How many requests wait for a lookup."""
-        return sum(len(flight.askers) for flight in self._flights)
+        return sum(len(flight.askers) for flight in self.flights)
 
     def ask(self, request: bytes, give: Give) -> bytes | None:
         """The reply to `request`; None where `give` will be called with it, once."""
@@ -85,8 +89,10 @@ class Answers:
         if not isinstance(query, Query):
             self.counts.not_ours += 1
             return encode(query)
+        if self._desk.dane and query.domain.ascii in self._desk.dane.listed():
+            return encode(NOT_FOUND)
         known = self.memory.find(query.domain)
-        if known.trusted_until > self._loop.time():
+        if known.trusted_until > self.clock():
             return self._from_memory(known, request, tlsrpt=query.tlsrpt)
         self.counts.misses += 1
         asker = Asker(request, query.tlsrpt, give)
@@ -94,30 +100,41 @@ class Answers:
 
     def finish_soon(self, seconds: float) -> None:
         """The server stops: whoever waits gets an answer within `seconds`."""
-        for flight in self._flights:
+        for flight in self.flights:
             self._loop.call_later(seconds, self._be_late, flight)
 
     def changed(self, known: Known, row: Held | None) -> None:
         """Others have written this domain's row; None: it is gone."""
-        if known.flight is not None:
-            known.flight.news = (row,)
-        if row is not None and row.says_the_same(known.held):
+        if row is not None and row.is_as_good_as(known.held):
             self.memory.keep(known, row)
             return
+        if known.flight is not None:
+            known.flight.news = (row,)
         self.memory.distrust(known)
         self.memory.keep(known, row)
         known.result, known.other = None, NOT_FOUND
         known.is_news = row is not None
 
+    def listed(self, name: str) -> None:
+        """This A-label name is on the list of DANE's domains now, or no longer."""
+        known = self.memory.get(name)
+        if known is not None:
+            self.memory.distrust(known)
+            known.is_checked = False
+
+    def _wall(self) -> float:
+        """POSIX time, as rows have it."""
+        return self._desk.outside.now().timestamp()
+
     def _from_memory(self, known: Known, request: bytes, *, tlsrpt: bool) -> bytes:
         """The reply, which is ready from now on while `known` is trusted."""
-        payload = known.payload(time.time(), tlsrpt=tlsrpt)
+        payload = known.payload(self._wall(), tlsrpt=tlsrpt)
         if payload in {INVALID_POLICY, POLICY_TOO_LARGE}:
             log.error(
                 "a policy cannot be given to Postfix",
                 extra={"domain": known.name.ascii, "reply": payload.decode()},
             )
-        if known.trusted_until > self._loop.time():
+        if known.trusted_until > self.clock():
             ready = self.memory.make_ready(known, request, payload)
         else:
             ready = Ready(known, encode(payload))
@@ -127,9 +144,9 @@ class Answers:
 
     def _from_policy(self, known: Known, asker: Asker) -> bytes | None:
         """The reply, where a valid policy is in memory and DNS need not be waited for."""
-        if not known.has_valid_policy(time.time()):
+        if not known.has_valid_policy(self._wall()):
             return None
-        if self._desk.database.is_away:
+        if self._desk.database.is_away and self._is_checked(known):
             self._trust(known, WITHOUT_DATABASE)
         elif known.flight is None:
             flight = self._take_off(known, urgent=not known.is_news)
@@ -142,7 +159,7 @@ class Answers:
 
     def _is_checked(self, known: Known) -> bool:
         """Whether it is known if DANE has precedence over the policy."""
-        return known.is_checked or self._desk.check_dane is None
+        return known.is_checked or self._desk.dane is None
 
     def _from_lookup(self, known: Known, asker: Asker) -> bytes | None:
         flight = known.flight
@@ -156,7 +173,7 @@ class Answers:
 
     def _take_off(self, known: Known, *, urgent: bool) -> Flight:
         now = self._loop.time()
-        has_policy = known.has_valid_policy(time.time())
+        has_policy = known.has_valid_policy(self._wall())
         lookup = Lookup(
             known.name,
             zone(known.name.ascii),
@@ -164,9 +181,10 @@ class Answers:
             self._desk,
             reads_first=not (has_policy or self.memory.is_complete),
             knows_all_rows=self.memory.is_complete and known.held is None,
+            enforces=has_policy and known.held is not None and known.held.mode == Mode.ENFORCE,
         )
         flight = known.flight = Flight(known, lookup)
-        self._flights.add(flight)
+        self.flights.add(flight)
         lookup.found = partial(self._to_loop, self._found, flight)
         lookup.landed = partial(self._to_loop, self._landed, flight)
         flight.timers.append(self._loop.call_later(self._deadline, self._be_late, flight))
@@ -192,7 +210,7 @@ class Answers:
     def _stop_waiting(self, flight: Flight) -> None:
         """The cached policy it is; the lookup goes on behind."""
         known = flight.known
-        if known.flight is flight and not flight.is_behind and known.has_valid_policy(time.time()):
+        if known.flight is flight and not flight.is_behind and known.has_valid_policy(self._wall()):
             self._go_behind(flight)
             self._answer_all(flight)
 
@@ -203,7 +221,7 @@ class Answers:
 
     def _landed(self, flight: Flight, outcome: Landed | Trouble) -> None:
         flight.end()
-        self._flights.discard(flight)
+        self.flights.discard(flight)
         known = flight.known
         if self.memory.get(known.name.ascii) is not known:
             # Forgotten meanwhile: those who wait are answered all the same.
@@ -211,10 +229,14 @@ class Answers:
         match outcome:
             case Landed():
                 self._learn(known, outcome)
-                if flight.news is not None and not _same(known.held, flight.news[0]):
+                if (
+                    outcome.consulted
+                    and flight.news is not None
+                    and not _same(known.held, flight.news[0])
+                ):
                     self._overtaken(flight, flight.news[0])
                 self._answer_all(flight)
-            case Trouble() if known.has_valid_policy(time.time()):
+            case Trouble() if known.has_valid_policy(self._wall()):
                 self._trust(known, WITHOUT_DATABASE)
                 self._answer_all(flight)
             case Trouble.DATABASE:
@@ -226,45 +248,46 @@ class Answers:
 
     def _learn(self, known: Known, landed: Landed) -> None:
         """Keep what the lookup came to, and for how long it needs no other."""
-        consulted, now, wall = landed.consulted, self._loop.time(), time.time()
-        answer = consulted.answer
-        outside_now = self._desk.outside.now()
-        row = held(consulted.row, outside_now) if consulted.row is not None else None
-        seconds = trust(consulted.look, consulted.ttl)
-        if row and answer.policy and not row.is_valid(wall):  # its max_age is 0
-            row = replace(row, end=wall + AT_ONCE.total_seconds())
-        if consulted.row is not None:
-            seconds = min(seconds, _until(consulted.row.retry_at, outside_now))
-        if row and row.is_valid(wall):
-            seconds = min(seconds, row.end - wall)
         self.memory.distrust(known)
+        known.is_news = False
+        consulted, verdict = landed.consulted, landed.verdict
+        seconds = self._take_in(known, consulted) if consulted else WITHOUT_DATABASE
+        if verdict is not None:
+            known.override, known.is_checked = verdict.override, True
+            seconds = min(seconds, max(1.0, float(verdict.ttl)))
+        self._trust(known, seconds)
+
+    def _take_in(self, known: Known, consulted: Consulted) -> float:
+        """Seconds for which the new state of `known` needs no other lookup."""
+        answer, now = consulted.answer, self._desk.outside.now()
+        seconds = trust(consulted.look, consulted.ttl)
+        row = None
+        if consulted.row is not None:
+            row = held(consulted.row, now)
+            seconds = min(seconds, _until(consulted.row.retry_at, now))
         self.memory.keep(known, row)
         known.result = None if answer.policy and not answer.result.failures else answer.result
         known.other = NOT_FOUND
-        if isinstance(answer.error, DNSError):
-            known.failing_since = known.failing_since or now
+        if answer.error is not None:
+            known.failing_since = known.failing_since or self.clock()
             known.other = self._on_dns_error(known, answer.error)
         elif not isinstance(consulted.look, DNSError):
             known.failing_since = None
-        if landed.verdict:
-            known.override, known.is_checked = landed.verdict.override, True
-            seconds = min(seconds, max(1.0, float(landed.verdict.ttl)))
-        known.is_news = False
-        self._trust(known, seconds)
+        return seconds
 
     def _overtaken(self, flight: Flight, row: Held | None) -> None:
         """Others have written the row since the lookup read it: theirs counts."""
         known = flight.known
         self.changed(known, row)
-        if not known.has_valid_policy(time.time()):
+        if not known.has_valid_policy(self._wall()):
             again = self._take_off(known, urgent=True)
             again.askers, flight.askers = flight.askers, []
 
     def _trust(self, known: Known, seconds: float) -> None:
-        until = self._loop.time() + seconds
-        if known.held and known.held.is_valid(time.time()):
-            until = min(until, self._loop.time() + known.held.end - time.time())
-        self.memory.trust(known, until)
+        wall = self._wall()
+        if known.held and known.held.is_valid(wall):
+            seconds = min(seconds, known.held.end - wall)
+        self.memory.trust(known, self.clock() + seconds)
 
     def _on_dns_error(self, known: Known, error: DNSError | None) -> bytes:
         since = known.failing_since
@@ -272,7 +295,7 @@ class Answers:
             self._setting,
             is_proven_attack=error is not None and error.ede is not None,
             was_enforced=known.held is not None and known.held.careful,
-            failing_for=0.0 if since is None else self._loop.time() - since,
+            failing_for=0.0 if since is None else self.clock() - since,
         )
 
     def _answer_all(self, flight: Flight) -> None:
@@ -285,7 +308,7 @@ class Answers:
         known, progress = flight.known, flight.lookup.progress
         if known.flight is not flight or flight.is_behind:
             return
-        if known.has_valid_policy(time.time()):
+        if known.has_valid_policy(self._wall()):
             self._go_behind(flight)
             self.counts.forced[Forced.DANE] += len(flight.askers)
             self._answer_all(flight)
@@ -296,12 +319,12 @@ class Answers:
             case Progress.DATABASE:
                 flight.late = DATABASE_AWAY
             case _:
-                known.failing_since = known.failing_since or self._loop.time()
+                known.failing_since = known.failing_since or self.clock()
                 flight.late = self._on_dns_error(known, None)
         self._answer_forced(flight, _FORCED[progress], flight.late)
         if self._pool.cancel(flight.lookup):
             flight.end()
-            self._flights.discard(flight)
+            self.flights.discard(flight)
 
     def _answer_forced(self, flight: Flight, reason: Forced, payload: bytes) -> None:
         askers, flight.askers = flight.askers, []

@@ -6,12 +6,10 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime
 
-from django.utils import timezone
-
 from policies import cache, heartbeats
 from policies.cache import Use
 from policies.socketmap.server.background import Background
-from policies.socketmap.server.database import Database
+from policies.socketmap.server.lookups import Desk
 from policies.socketmap.server.memory import Known, Ready
 from policies.socketmap.server.status import Status
 
@@ -28,8 +26,9 @@ REPORT = 60.0
 
 
 class Clerk(Background):
-    def __init__(self, status: Status, database: Database) -> None:
-        super().__init__(KIND, EVERY, database)
+    def __init__(self, status: Status, desk: Desk) -> None:
+        super().__init__("clerk", EVERY, desk.database)
+        self._desk = desk
         self._status = status
         self._used = status.memory.used
         self._uses: dict[str, Use] = {}
@@ -55,7 +54,7 @@ class Clerk(Background):
             self._status.counts.hits += ready.hits
             ready.hits = 0
             ready.known.seen = True
-        for use in _uses(used, timezone.now()):
+        for use in _uses(used, self._desk.outside.now()):
             self._uses[use.domain] = use
 
     def _write(self) -> None:

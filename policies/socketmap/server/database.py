@@ -77,6 +77,13 @@ class Database:
         lent.tidy(time.monotonic())
         self._free.put(lent)
 
+    def close(self) -> None:
+        """Close what is not lent at the moment."""
+        while not self._free.empty():
+            lent = self._free.get()
+            if lent is not None:
+                lent.wrapper.close()
+
 
 class _Lent:
     """A connection and since when it is open."""

@@ -44,8 +44,12 @@ class Held:
         return now < self.end
 
     def says_the_same(self, other: Held | None) -> bool:
-        """Whether Postfix would get the same bytes from both, were both valid."""
+        """Whether Postfix would get the same bytes from both, while both are valid."""
         return other is not None and _said(self) == _said(other)
+
+    def is_as_good_as(self, other: Held | None) -> bool:
+        """Whether what was answered from `other` can be answered from this one as well."""
+        return other is not None and self.says_the_same(other) and self.end >= other.end
 
     def reply(self, name: Domain, *, tlsrpt: bool) -> bytes:
         """What Postfix gets while the policy is valid."""
@@ -67,7 +71,7 @@ def held(row: PolicyRecord, now: datetime) -> Held:
         mx=() if row.backoff else _patterns(row.mx),
         text="" if row.backoff else row.policy_text,
         edited=row.edited is not None,
-        end=row.valid_end.timestamp(),
+        end=(row.valid_end + (timedelta(0) if row.max_age else AT_ONCE)).timestamp(),
         careful=row.held_enforce_since(now - REMEMBERED),
     )
 

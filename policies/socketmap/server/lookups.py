@@ -9,8 +9,6 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from django.utils import timezone
-
 from policies import cache, rows
 from policies.cache import Consulted
 from policies.decide import NEEDS_FETCH, Store, decide
@@ -40,7 +38,14 @@ class Verdict(Protocol):
     def ttl(self) -> int: ...
 
 
-CheckDANE = Callable[[Domain], Verdict]
+class DANE(Protocol):
+    """`policies.socketmap.dane.DaneCheck`, or one of a test's."""
+
+    def check(self, name: Domain) -> Verdict:
+        """Whether the enforce policy of `name` may be answered."""
+
+    def listed(self) -> frozenset[str]:
+        """Domains, as A-labels, that are left to DANE in any case."""
 
 
 class Progress(Enum):
@@ -64,9 +69,13 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What a lookup came to. `verdict`: of DANE, where it was asked."""
+    """What a lookup came to.
 
-    consulted: Consulted
+    `consulted`: None where the database is away, and the policy in memory goes on. `verdict`: of
+    DANE, where it was asked.
+    """
+
+    consulted: Consulted | None
     verdict: Verdict | None
 
 
@@ -74,7 +83,8 @@ class Lookup(Job):
     """One domain's.
 
     `reads_first`: the row is not in memory, and may hold a policy to be answered meanwhile.
-    `knows_all_rows`: it has none, so the database is not needed for the answer.
+    `knows_all_rows`: it has none, so the database is not needed for the answer. `enforces`: the
+    policy in memory does, and is valid.
     `found` is told of a row, `landed` of the end, both in the pool's thread.
     """
 
@@ -87,6 +97,7 @@ class Lookup(Job):
         *,
         reads_first: bool,
         knows_all_rows: bool,
+        enforces: bool,
     ) -> None:
         super().__init__(zone, deadline)
         self.name = name
@@ -96,6 +107,7 @@ class Lookup(Job):
         self._desk = desk
         self._reads_first = reads_first
         self._knows_all_rows = knows_all_rows
+        self._enforces = enforces
 
     def run(self) -> None:
         try:
@@ -116,15 +128,18 @@ class Lookup(Job):
             consulted = self._consult()
         except ERRORS as error:
             self._desk.database.note(error)
+            if self._enforces:
+                return Landed(None, self._check_dane())
             if not self._knows_all_rows:
                 return Trouble.DATABASE
             consulted = self._consult_without_rows()
-        self._desk.database.give()
-        return Landed(consulted, self._checked(consulted))
+        policy = consulted.answer.policy
+        is_secure = policy is not None and policy.mode is Mode.ENFORCE
+        return Landed(consulted, self._check_dane() if is_secure else None)
 
     def _read(self) -> None:
         self.progress = Progress.DATABASE
-        now = timezone.now()
+        now = self._desk.outside.now()
         with self._desk.database.lent():
             row = PolicyRecord.objects.valid(now).filter(domain=self.name.unicode).first()
         if row is not None:
@@ -152,12 +167,12 @@ class Lookup(Job):
             rows.keep(row, answer, fetched, now)
         return Consulted(answer, row, looked.look, looked.ttl, fetched)
 
-    def _checked(self, consulted: Consulted) -> Verdict | None:
-        policy, check = consulted.answer.policy, self._desk.check_dane
-        if check is None or policy is None or policy.mode is not Mode.ENFORCE:
+    def _check_dane(self) -> Verdict | None:
+        if self._desk.dane is None:
             return None
+        self._desk.database.give()
         self.progress = Progress.DANE
-        return check(self.name)
+        return self._desk.dane.check(self.name)
 
     def _world(self) -> World:
         """The outside, where this thread has a connection only while it needs one."""
@@ -196,7 +211,7 @@ class Desk:
 
     database: Database
     outside: World
-    check_dane: CheckDANE | None = None
+    dane: DANE | None = None
 
 
 def _nobody(told: object) -> None:

@@ -62,6 +62,7 @@ class Pool:
         self._running: set[Job] = set()
         self._slow: set[Job] = set()
         self._threads = self._idle = 0
+        self._is_closed = False
 
     def submit(self, job: Job, *, urgent: bool) -> None:
         """Run it as soon as there is a place; what is urgent goes first."""
@@ -84,6 +85,12 @@ class Pool:
             for job in (*self._running, *self._slow):
                 if job.place and now - job.place[1] > SLOW_AFTER:
                     self._leave(job)
+
+    def close(self) -> None:
+        """No job begins any more. Those that run go on; their threads end with the process."""
+        with self._lock:
+            self._is_closed = True
+            self._job_or_room.notify_all()
 
     @property
     def waiting(self) -> int:
@@ -173,7 +180,7 @@ class Pool:
             self._idle += 1
             try:
                 while (job := self._next()) is None:
-                    if not self._job_or_room.wait(IDLE):
+                    if self._is_closed or not self._job_or_room.wait(IDLE):
                         self._threads -= 1
                         return None
             finally:
@@ -184,7 +191,7 @@ class Pool:
             return job
 
     def _next(self) -> Job | None:
-        if len(self._running) >= self._size:
+        if self._is_closed or len(self._running) >= self._size:
             return None
         for queue in (self._urgent, self._later):
             while queue:

@@ -14,8 +14,8 @@ from types import ModuleType
 from mtastsweb.environment import Environment
 from mtastsweb.values import Address
 from policies import world
+from policies.socketmap.server.dnssec import make_dane, tell_of_validation
 from policies.socketmap.server.listeners import Listeners, handed_over, listen
-from policies.socketmap.server.lookups import CheckDANE
 from policies.socketmap.server.server import Limits, Server, make_pool
 
 try:
@@ -29,7 +29,7 @@ SWITCH_INTERVAL = 0.0005
 """Seconds for which another thread may keep the event loop waiting for the interpreter."""
 
 
-def run(environment: Environment, check_dane: CheckDANE | None = None) -> None:
+def run(environment: Environment) -> None:
     """Answer until SIGTERM or SIGINT. Raises CannotListen."""
     listeners = handed_over(os.environ) or listen(environment.socketmap_listen)
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -37,14 +37,12 @@ def run(environment: Environment, check_dane: CheckDANE | None = None) -> None:
     gc.freeze()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
-            runner.run(_serve(environment, listeners, check_dane))
+            runner.run(_serve(environment, listeners))
     finally:
         listeners.remove_files()
 
 
-async def _serve(
-    environment: Environment, listeners: Listeners, check_dane: CheckDANE | None
-) -> None:
+async def _serve(environment: Environment, listeners: Listeners) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,9 +50,11 @@ async def _serve(
     limits = Limits(cache=environment.socketmap_cache, per_address=environment.max_per_address)
     pool = make_pool(limits)
     outside = world.limited(pool.at_address)
-    server = Server(limits, pool, outside, environment.socketmap_on_dns_error, check_dane)
+    dane = make_dane(environment)
+    server = Server(limits, pool, outside, environment.socketmap_on_dns_error, dane)
     await server.start(listeners.sockets)
     log.info("socketmap answers", extra={"on": ", ".join(map(_name, listeners.sockets))})
+    tell_of_validation(environment, server.status)
     await stop.wait()
     log.info("socketmap stops")
     await server.stop()

@@ -17,7 +17,7 @@ from policies.socketmap.server.clerk import Clerk
 from policies.socketmap.server.connection import Connection, Connections
 from policies.socketmap.server.database import Database
 from policies.socketmap.server.listeners import BACKLOG
-from policies.socketmap.server.lookups import CheckDANE, Desk
+from policies.socketmap.server.lookups import DANE, Desk
 from policies.socketmap.server.memory import Memory
 from policies.socketmap.server.pool import Pool
 from policies.socketmap.server.status import Status
@@ -79,14 +79,17 @@ class Server:
         pool: Pool,
         outside: World,
         setting: OnDNSError,
-        check_dane: CheckDANE | None = None,
+        dane: DANE | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._database = Database(DATABASE_CONNECTIONS)
         self._pool = pool
         self.memory = Memory(limits.cache, limits.others)
-        desk = Desk(self._database, outside, check_dane)
-        self.answers = Answers(self.memory, pool, desk, setting, deadline=limits.deadline)
+        desk = Desk(self._database, outside, dane)
+        self.answers = Answers(
+            self.memory, pool, desk, setting, deadline=limits.deadline, clock=clock
+        )
         self.connections = Connections(
             min(limits.connections, _raised_file_limit() - RESERVED_FILES), self._refused
         )
@@ -95,8 +98,8 @@ class Server:
         )
         self._servers: list[asyncio.Server] = []
         self._threads: tuple[Background, ...] = (
-            Watcher(self.answers, self._database, loop),
-            Clerk(self.status, self._database),
+            Watcher(self.answers, desk, loop),
+            Clerk(self.status, desk),
         )
         self._refused_logged = -60.0
 
@@ -110,7 +113,7 @@ class Server:
             self._servers.append(await create(self._connection, sock=sock, backlog=BACKLOG))
         for thread in self._threads:
             thread.start()
-        self._repeat(SWEEP, lambda: self.memory.sweep(loop.time()))
+        self._repeat(SWEEP, lambda: self.memory.sweep(self.answers.clock()))
         self._repeat(1.0, lambda: self._pool.tend(time.monotonic()))
         self._repeat(TEND, self.connections.tend)
 
@@ -129,6 +132,8 @@ class Server:
             thread.stopped.set()
         for thread in self._threads:
             await asyncio.to_thread(thread.join, LAST_ANSWERS)
+        self._pool.close()
+        await asyncio.to_thread(self._database.close)
 
     def _connection(self) -> Connection:
         return Connection(self.connections, self.answers)

@@ -13,7 +13,7 @@ from policies.socketmap.server.pool import Pool
 
 
 class Status:
-    """Read in any thread."""
+    """Read in any thread. `validation`: what was found of the resolver's, in words."""
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class Status:
         self._pool = pool
         self._database = database
         self._started = self.now()
+        self.validation = ""
 
     def now(self) -> float:
         return time.monotonic()
@@ -50,5 +51,6 @@ class Status:
             "refused_connections": self.counts.refused_connections,
             "policies": self.memory.policies,
             "has_all_policies": self.memory.is_complete,
+            "validation": self.validation,
             "waiting_lookups": self._pool.waiting,
         }

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from django.utils import timezone
-
 from policies.changes import EVERYTHING, Watch
 from policies.socketmap.server import loader
 from policies.socketmap.server.answers import Answers
 from policies.socketmap.server.background import Background
-from policies.socketmap.server.database import Database
 from policies.socketmap.server.loader import Row
+from policies.socketmap.server.lookups import Desk
 
 POLL = 0.3
 """Seconds between looks for changes."""
@@ -28,16 +26,23 @@ class Watcher(Background):
     """
 
     def __init__(
-        self, answers: Answers, database: Database, loop: asyncio.AbstractEventLoop
+        self,
+        answers: Answers,
+        desk: Desk,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__("watcher", POLL, database)
+        super().__init__("watcher", POLL, desk.database)
         self._answers = answers
         self._memory = answers.memory
         self._loop = loop
-        self._watch = Watch()
+        self._watch = Watch(desk.outside.now)
+        self._now = desk.outside.now
+        self._dane = desk.dane
+        self._listed: frozenset[str] = self._dane.listed() if self._dane else frozenset()
         self._is_loaded = False
 
     def step(self) -> None:
+        self._follow_list()
         self._follow()
         self._database.note(None)
         if not self._is_loaded:
@@ -49,8 +54,15 @@ class Watcher(Background):
             self._is_loaded = False
             self._to_loop(self._memory.forget_all)
             return
-        for rows in loader.of_domains(filter(self._matters, changed), timezone.now()):
+        for rows in loader.of_domains(filter(self._matters, changed), self._now()):
             self._to_loop(self._change, rows)
+
+    def _follow_list(self) -> None:
+        """What an operator has put on the list of DANE's domains, or taken off it."""
+        listed = self._dane.listed() if self._dane else frozenset()
+        for name in listed ^ self._listed:
+            self._to_loop(self._answers.listed, name)
+        self._listed = listed
 
     def _matters(self, domain: str) -> bool:
         """Whether it has to be in memory, or what is there has to be as the row is now."""
@@ -60,7 +72,7 @@ class Watcher(Background):
         return name is not None and self._memory.get(name.ascii) is not None
 
     def _load(self) -> None:
-        now = timezone.now()
+        now = self._now()
         self._is_loaded = True
         fits = self._take(loader.by_use(now))
         # Whoever is used while this reads moves to the front, and was not seen there.
