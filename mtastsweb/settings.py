@@ -197,9 +197,6 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
-# As logs and reports have them, in the admin too.
-DATE_FORMAT = "Y-m-d"
-DATETIME_FORMAT = "Y-m-d H:i:s T"
-TIME_FORMAT = "H:i:s"
+FORMAT_MODULE_PATH = "mtastsweb.formats"  # the language's own formats outweigh DATETIME_FORMAT
 
 LOGGING = logs.configuration()
