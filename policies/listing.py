@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from policies.models import PolicyRecord
 from policies.mtasts import DomainNameError, parse_domain
+from policies.tlsrpt.result import PolicyType, ResultType
 
 T = TypeVar("T", bound=Any)
 
@@ -53,6 +54,15 @@ STATES = (
 )
 
 
+OUTCOMES = (
+    Choice("sts", "policy in force"),
+    Choice("no-policy-found", "no policy in force"),
+    *(Choice(result_type, result_type) for result_type in ResultType),
+    Choice("none", "none yet"),
+)
+"""Latest outcomes: a result type where something failed, else a policy type."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sort:
     """An order that an index serves: by `field`, then by domain."""
@@ -76,6 +86,7 @@ class Filters:
     q: str = ""
     mode: str = ""
     state: str = ""
+    outcome: str = ""
     sort: str = DEFAULT_SORT
 
     @classmethod
@@ -85,17 +96,24 @@ class Filters:
             q=query.get("q", "").replace("\0", "").strip()[:SEARCH_LIMIT],
             mode=_known(query.get("mode", ""), MODES),
             state=_known(query.get("state", ""), STATES),
+            outcome=_known(query.get("outcome", ""), OUTCOMES),
             sort=sort if (sort := query.get("sort", "")) in SORTS else DEFAULT_SORT,
         )
 
     @property
     def any(self) -> bool:
         """Whether anything is filtered."""
-        return bool(self.q or self.mode or self.state)
+        return bool(self.q or self.mode or self.state or self.outcome)
 
     def query(self, **changes: str) -> str:
         """The query string of these filters with some changed, without what is default."""
-        values = {"q": self.q, "mode": self.mode, "state": self.state, "sort": self.sort} | changes
+        values = {
+            "q": self.q,
+            "mode": self.mode,
+            "state": self.state,
+            "outcome": self.outcome,
+            "sort": self.sort,
+        } | changes
         if values["sort"] == DEFAULT_SORT:
             values["sort"] = ""
         return "?" + urlencode({key: value for key, value in values.items() if value})
@@ -108,13 +126,25 @@ class Filters:
             records = records.filter(mode=self.mode, backoff=False)
         if self.state:
             records = filter_state(records, self.state, now)
+        if self.outcome:
+            policy_type, result_type = outcome_columns(self.outcome)
+            records = records.filter(outcome_type=policy_type, outcome_failure=result_type)
         return records
 
 
+def outcome_columns(outcome: str) -> tuple[str, str]:
+    """The policy type and result type that rows with one of `OUTCOMES` hold."""
+    if outcome == "none":
+        return "", ""
+    if outcome in list(PolicyType):
+        return outcome, ""
+    return PolicyType.STS, outcome  # a domain without a policy has nothing that fails
+
+
 def search(records: QuerySet[T], text: str) -> QuerySet[T]:
-    """Rows whose domain is asked for so (see `_search`)."""
+    """Rows whose domain is asked for so (see `about`)."""
     text = text.replace("\0", "").strip()[:SEARCH_LIMIT]
-    return records.filter(_search(text)) if text else records
+    return records.filter(about(text)) if text else records
 
 
 def filter_state(records: QuerySet[T], state: str, now: datetime | None = None) -> QuerySet[T]:
@@ -127,7 +157,7 @@ def _known(value: str, choices: tuple[Choice, ...]) -> str:
     return value if any(value == choice.value for choice in choices) else ""
 
 
-def _search(text: str) -> Q:
+def about(text: str) -> Q:
     """A part of a domain; "exam*": its beginning; "=example.org": all of it.
 
     A whole name in A-labels is looked for as rows name it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from django.views.generic import RedirectView
 
-from policies.views import policies, setup
+from policies.views import outcomes, policies, setup
 
 app_name = "policies"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -16,5 +16,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("policies/<str:domain>/row/", policies.row, name="row"),
     path("policies/<str:domain>/refetch/", policies.refetch, name="refetch"),
     path("policies/<str:domain>/delete/", policies.delete, name="delete"),
+    path("outcomes/", outcomes.index, name="outcomes"),
+    path("outcomes/csv/", outcomes.as_csv, name="outcomes-csv"),
+    path("outcomes/report/", outcomes.report, name="outcomes-report"),
     path("setup/<str:token>/", setup.first_login, name="setup"),
 ]
