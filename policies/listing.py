@@ -15,10 +15,12 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from policies.models import PolicyRecord
+from policies.models.policy import NEVER
 from policies.mtasts import DomainNameError, parse_domain
 from policies.tlsrpt.result import PolicyType, ResultType
 
@@ -165,9 +167,14 @@ def about(text: str) -> Q:
     if text.startswith("="):
         return Q(domain=_as_stored(text[1:].strip()))
     if text.endswith("*"):
-        start = text[:-1].lower()
-        return Q(domain__gte=start, domain__lt=start + LAST) if start else Q()
+        return _begins(text[:-1].lower())
     return Q(domain__contains=_as_stored(text))
+
+
+def _begins(start: str) -> Q:
+    if connection.vendor == "postgresql":
+        return Q(domain__startswith=start)  # which has an index there, whatever the collation
+    return Q(domain__gte=start, domain__lt=start + LAST) if start else Q()
 
 
 def _as_stored(text: str) -> str:
@@ -192,11 +199,12 @@ def _state(state: str, now: datetime) -> Q:
         case "backoff":
             return Q(backoff=True)
         case "failing":
-            return ~Q(outcome_failure="")
+            failed = PolicyRecord.objects.filter(outcome_type="sts", outcome_failure__gt="")
+            return Q(pk__in=failed.values("pk"))
         case "edited":
             return Q(edited__isnull=False)
         case _:
-            return Q(last_use=None)
+            return Q(last_use_key=NEVER)
 
 
 @dataclass(frozen=True, slots=True)
