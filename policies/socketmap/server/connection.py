@@ -117,15 +117,19 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         self._go_on()
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether it is the peer's turn to send the rest of a request, or to read a reply."""
+        return self._is_paused or self._reader.pending > 0
+
     def tend(self) -> None:
         """Count what stands still; drop the connection when it does for too long."""
         if self._has_asked or self._is_waiting:
             self._has_asked, self._rounds = False, 0
             return
         self._rounds += 1
-        is_stalled = self._is_paused or self._reader.pending
-        if self._rounds >= (STALLED_ROUNDS if is_stalled else IDLE_ROUNDS):
-            self._transport.abort() if is_stalled else self._transport.close()
+        if self._rounds >= (STALLED_ROUNDS if self.is_stalled else IDLE_ROUNDS):
+            self._transport.abort()
 
     def leave(self) -> None:
         """Close the connection unless something is still to be answered on it."""

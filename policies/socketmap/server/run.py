@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-from types import ModuleType
 
 from mtastsweb.environment import Environment
 from mtastsweb.values import Address
@@ -18,15 +17,19 @@ from policies.socketmap.server.dnssec import make_dane, tell_of_validation
 from policies.socketmap.server.listeners import Listeners, handed_over, listen
 from policies.socketmap.server.server import Limits, Server, make_pool
 
-try:
-    import uvloop
-except ModuleNotFoundError:  # no wheel for this platform: slower, and otherwise the same
-    uvloop: ModuleType | None = None  # type: ignore[no-redef]  # the one or the other
-
 log = logging.getLogger(__name__)
 
 SWITCH_INTERVAL = 0.0005
 """Seconds for which another thread may keep the event loop waiting for the interpreter."""
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's; asyncio's where there is none for this platform: slower, and otherwise the same."""
+    try:
+        from uvloop import new_event_loop
+    except ModuleNotFoundError:
+        return asyncio.new_event_loop()
+    return new_event_loop()
 
 
 def run(environment: Environment) -> None:
@@ -36,7 +39,7 @@ def run(environment: Environment) -> None:
     # What was imported stays; looking through it again and again would make answers late.
     gc.freeze()
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_serve(environment, listeners))
     finally:
         listeners.remove_files()

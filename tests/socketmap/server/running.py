@@ -15,6 +15,7 @@ from mtastsweb.values import Address, UnixSocket
 from policies.socketmap.server.listeners import Listeners, listen
 from policies.socketmap.server.lookups import DANE
 from policies.socketmap.server.pool import Pool
+from policies.socketmap.server.run import new_event_loop
 from policies.socketmap.server.server import Limits, Server, make_pool
 from policies.world import World
 from tests.socketmap.server.client import Client, Where
@@ -49,10 +50,12 @@ class Running:
         setting: OnDNSError = OnDNSError.CAREFUL,
         dane: DANE | None = None,
         unix: Path | None = None,
+        new_event_loop: Callable[[], asyncio.AbstractEventLoop] = new_event_loop,
     ) -> None:
         self.clock = Clock()
         self.pool = pool or make_pool(limits)
         self._limits, self._setting, self._dane = limits, setting, dane
+        self._new_event_loop = new_event_loop
         self._world = world if isinstance(world, World) else world(self.pool)
         address = UnixSocket(unix) if unix else Address("127.0.0.1", 0)
         self._listeners: Listeners = listen([address])
@@ -97,7 +100,8 @@ class Running:
             self._thread.join(20)
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        with asyncio.Runner(loop_factory=self._new_event_loop) as runner:
+            runner.run(self._serve())
         self._listeners.remove_files()
 
     async def _serve(self) -> None:
