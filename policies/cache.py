@@ -110,7 +110,7 @@ class Use:
     @property
     def seen(self) -> Seen:
         """The same as outcomes are counted."""
-        return Seen(self.result, self.at, self.count, self.first)
+        return Seen(self.result, self.at, self.count, self.first, domain=self.domain)
 
 
 _flights: Flights[Consulted] = Flights()

@@ -26,7 +26,8 @@ class Seen:
     """Lookups that ended in the same result, on the day of `at`.
 
     `at`: the last of them; `first`: the first, where that is another one. `resolver`: our own
-    resolver failed and nothing was cached, so the domain is not to blame.
+    resolver failed and nothing was cached, so the domain is not to blame. `domain`: as rows of the
+    cache name it; looked up in `result` where it is not given.
     """
 
     result: Result
@@ -35,18 +36,27 @@ class Seen:
     first: datetime | None = None
     source: Source = Source.LOOKUP
     resolver: bool = False
+    domain: str = ""
 
 
 class PolicyKey(NamedTuple):
-    """What tells policies apart, but for the domain."""
+    """What tells policies apart, but for the domain. `digest` stands for the rest."""
 
+    digest: str
     type: str
-    lines: tuple[str, ...] = ()
-    mx: tuple[str, ...] = ()
+    lines: tuple[str, ...]
+    mx: tuple[str, ...]
+
+    @classmethod
+    def make(
+        cls, policy_type: str, lines: tuple[str, ...] = (), mx: tuple[str, ...] = ()
+    ) -> PolicyKey:
+        return cls(digest((policy_type, lines, mx)), policy_type, lines, mx)
 
     @property
-    def digest(self) -> str:
-        return digest(self)
+    def unnamed(self) -> PolicyKey:
+        """Its type alone."""
+        return PolicyKey.make(self.type)
 
 
 class RowKey(NamedTuple):
@@ -62,6 +72,11 @@ class RowKey(NamedTuple):
     def pair(self) -> tuple[date, str]:
         return self.day, self.domain
 
+    @property
+    def stored(self) -> tuple[date, str, str, str]:
+        """What tells rows of domains apart in the table."""
+        return self.day, self.domain, str(self.source), self.policy.digest
+
 
 class DetailKey(NamedTuple):
     """What tells the failure details of a row apart: the columns of `OutcomeFailure`."""
@@ -73,10 +88,6 @@ class DetailKey(NamedTuple):
     receiving_ip: str = ""
     receiving_mx: str = ""
     receiving_helo: str = ""
-
-    @property
-    def digest(self) -> str:
-        return digest(self)
 
     @property
     def is_fallback(self) -> bool:
@@ -143,7 +154,7 @@ def merge(seen: Iterable[Seen]) -> Rows:
 
 def elsewhere(key: RowKey) -> RowKey:
     """Where a domain is counted that may have no row of its own: its policy stays unnamed."""
-    return key._replace(kind=Kind.OTHER, domain="", policy=PolicyKey(key.policy.type))
+    return key._replace(kind=Kind.OTHER, domain="", policy=key.policy.unnamed)
 
 
 def digest(key: tuple[object, ...]) -> str:
@@ -153,7 +164,8 @@ def digest(key: tuple[object, ...]) -> str:
 
 def _row_key(seen: Seen) -> RowKey:
     day = seen.at.astimezone(UTC).date()
-    policy, domain = _policy_key(seen.result.policy), _domain(seen.result.policy.domain)
+    policy = _policy_key(seen.result.policy)
+    domain = seen.domain or _domain(seen.result.policy.domain)
     key = RowKey(day, Kind.DOMAIN, domain, seen.source, policy)
     if seen.resolver:
         return elsewhere(key)._replace(kind=Kind.RESOLVER)
@@ -172,7 +184,7 @@ def _domain(name: str) -> str:
 
 
 def _policy_key(policy: ResultPolicy) -> PolicyKey:
-    return PolicyKey(
+    return PolicyKey.make(
         text.code(str(policy.type), 32),
         tuple(map(text.line, policy.string)),
         tuple(text.code(pattern, 255) for pattern in policy.mx_host),

@@ -24,9 +24,10 @@ from policies.outcomes.batch import (
     RowKey,
     Rows,
     Seen,
+    digest,
     merge,
 )
-from policies.outcomes.bounds import bounded
+from policies.outcomes.bounds import bounded, stored_rows
 from policies.outcomes.upsert import BATCH, added, earlier, later, upsert
 
 COUNTS = {"count": added, "failed": added, "fallbacks": added}
@@ -43,11 +44,13 @@ def record(seen: Iterable[Seen]) -> None:
     if not rows:
         return
     with transaction.atomic():
-        _write(bounded(rows))
+        stored = stored_rows(rows)
+        rows = bounded(rows, stored)
+        _write_policies(key for key in rows if key.stored not in stored)
+        _write(rows)
 
 
 def _write(rows: Rows) -> None:
-    _write_policies(rows)
     ids = upsert(
         Outcome,
         [_row_columns(key, row) for key, row in rows.items()],
@@ -69,14 +72,14 @@ def _write(rows: Rows) -> None:
     )
 
 
-def _write_policies(rows: Rows) -> None:
-    """The policies that the rows refer to, where they are not there yet, or not for so long."""
-    days: dict[PolicyKey, date] = {}
-    for key in rows:
-        days[key.policy] = max(key.day, days.get(key.policy, key.day))
-    by_digest = {policy.digest: (policy, day) for policy, day in days.items()}
+def _write_policies(keys: Iterable[RowKey]) -> None:
+    """The policies that new rows refer to, where they are not there yet, or not for so long."""
+    wanted: dict[str, tuple[PolicyKey, date]] = {}
+    for key in keys:
+        _, day = wanted.get(key.policy.digest, (None, key.day))
+        wanted[key.policy.digest] = key.policy, max(key.day, day)
     there: dict[str, date] = {}
-    digests = sorted(by_digest)
+    digests = sorted(wanted)
     for start in range(0, len(digests), BATCH):
         found = OutcomePolicy.objects.filter(digest__in=digests[start : start + BATCH])
         there.update(found.values_list("digest", "last_day"))
@@ -84,14 +87,14 @@ def _write_policies(rows: Rows) -> None:
         OutcomePolicy,
         [
             {
-                "digest": digest,
+                "digest": policy.digest,
                 "type": policy.type,
                 "lines": policy.lines,
                 "mx": policy.mx,
                 "last_day": day,
             }
-            for digest, (policy, day) in by_digest.items()
-            if digest not in there or there[digest] < day
+            for policy, day in wanted.values()
+            if policy.digest not in there or there[policy.digest] < day
         ],
         ("digest",),
         {"last_day": later},
@@ -122,7 +125,7 @@ def _details(rows: Rows, ids: dict[tuple[object, ...], int]) -> Iterator[dict[st
 
 def _detail_columns(key: DetailKey, count: Count) -> dict[str, object]:
     return key._asdict() | {
-        "digest": key.digest,
+        "digest": digest(key),
         "fallback": key.is_fallback,
         "count": count.count,
         "first_seen": count.first,
