@@ -112,7 +112,7 @@ class Answers:
             known.flight.news = (row,)
         self.memory.distrust(known)
         self.memory.keep(known, row)
-        known.result, known.other = None, NOT_FOUND
+        known.result, known.is_resolvers, known.other = None, False, NOT_FOUND
         known.is_news = row is not None
 
     def listed(self, name: str) -> None:
@@ -267,6 +267,7 @@ class Answers:
             seconds = min(seconds, _until(consulted.row.retry_at, now))
         self.memory.keep(known, row)
         known.result = None if answer.policy and not answer.result.failures else answer.result
+        known.is_resolvers = answer.error is not None
         known.other = NOT_FOUND
         if answer.error is not None:
             known.failing_since = known.failing_since or self.clock()

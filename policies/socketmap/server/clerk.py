@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from datetime import datetime
 
 from policies import cache, heartbeats
-from policies.cache import Use
 from policies.socketmap.server.background import Background
 from policies.socketmap.server.lookups import Desk
-from policies.socketmap.server.memory import Known, Ready
 from policies.socketmap.server.status import Status
+from policies.socketmap.server.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +28,7 @@ class Clerk(Background):
         self._desk = desk
         self._status = status
         self._used = status.memory.used
-        self._uses: dict[str, Use] = {}
+        self._tally = Tally()
         self._beaten = self._reported = 0.0
         self._told = status.forced()
 
@@ -50,20 +47,18 @@ class Clerk(Background):
         # The event loop goes on appending; each of these two steps is indivisible.
         used = self._used[:]
         del self._used[: len(used)]
+        hits = [(ready, ready.hits) for ready in used]
         for ready in used:
-            self._status.counts.hits += ready.hits
             ready.hits = 0
             ready.known.seen = True
-        for use in _uses(used, self._desk.outside.now()):
-            self._uses[use.domain] = use
+        self._status.counts.hits += sum(number for _, number in hits)
+        self._tally.add(hits, self._desk.outside.now())
 
     def _write(self) -> None:
         """What cannot be written is kept for the next time."""
-        while self._uses:
-            batch = dict(list(self._uses.items())[:BATCH])
-            cache.note_uses(list(batch.values()))
-            for domain in batch:
-                del self._uses[domain]
+        while batch := self._tally.first(BATCH):
+            cache.note_uses(batch.uses, batch.seen)
+            self._tally.drop(batch)
 
     def _report(self) -> None:
         forced = self._status.forced()
@@ -74,22 +69,3 @@ class Clerk(Background):
                     "answers were forced", extra={"reason": str(reason), "in_a_minute": since}
                 )
         self._told = forced
-
-
-def _uses(used: Iterable[Ready], now: datetime) -> Iterable[Use]:
-    for known in {ready.known for ready in used}:
-        use = _use(known, now)
-        if use is not None:
-            yield use
-
-
-def _use(known: Known, now: datetime) -> Use | None:
-    """None where there is no row to write it to."""
-    held, result = known.held, known.result
-    if held is None:
-        return None
-    if result is None:
-        if not held.has_policy:
-            return None
-        result = held.result(known.name)
-    return Use(known.name.unicode, now, result)

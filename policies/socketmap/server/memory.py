@@ -25,14 +25,21 @@ SPELLINGS = 8
 
 
 class Ready:
-    """The reply to one request. `hits`: how often it was given since the last count."""
+    """The reply to one request.
 
-    __slots__ = ("hits", "known", "reply")
+    `hits`: how often it was given since the last count. `held`, `result`, `is_resolvers`: how
+    those lookups ended, as in `Known`, which may have changed since.
+    """
+
+    __slots__ = ("held", "hits", "is_resolvers", "known", "reply", "result")
 
     def __init__(self, known: Known, reply: bytes) -> None:
         self.known = known
         self.reply = reply
         self.hits = 0
+        self.held = known.held
+        self.result = known.result
+        self.is_resolvers = known.is_resolvers
 
 
 class Known:
@@ -40,14 +47,15 @@ class Known:
 
     `held`: its row; None where there is none. `other`: the reply where `held` has no policy in
     force. `override`: the reply in place of a policy, where DANE has precedence; `is_checked`:
-    whether DANE was asked. `result`: of the last lookup, None where `held` tells it.
+    whether DANE was asked. `result`: of the last lookup, None where `held` tells it;
+    `is_resolvers`: it failed for our resolver's sake.
     `trusted_until`: until when no look at DNS is needed. `is_news`: others changed the row, so
     the next answer comes from it without waiting for DNS. `failing_since`: since then DNS fails.
     """
 
     __slots__ = (
-        "failing_since", "flight", "held", "is_checked", "is_news", "name", "other", "override",
-        "result", "seen", "spellings", "trusted_until",
+        "failing_since", "flight", "held", "is_checked", "is_news", "is_resolvers", "name",
+        "other", "override", "result", "seen", "spellings", "trusted_until",
     )  # fmt: skip
 
     def __init__(self, name: Domain) -> None:
@@ -56,6 +64,7 @@ class Known:
         self.other = NOT_FOUND
         self.override: bytes | None = None
         self.result: Result | None = None
+        self.is_resolvers = False
         self.trusted_until = 0.0
         self.is_news = False
         self.is_checked = False

@@ -34,6 +34,10 @@ class Status:
     def now(self) -> float:
         return time.monotonic()
 
+    @property
+    def is_database_away(self) -> bool:
+        return self._database.is_away
+
     def forced(self) -> dict[Forced, int]:
         """How many answers were given because of a deadline or a limit, by its kind."""
         return dict(self.counts.forced)
@@ -49,6 +53,7 @@ class Status:
             "forced": {str(reason): number for reason, number in self.forced().items()},
             "connections": len(self._connections.open),
             "refused_connections": self.counts.refused_connections,
+            "database_away": self.is_database_away,
             "policies": self.memory.policies,
             "has_all_policies": self.memory.is_complete,
             "validation": self.validation,

@@ -131,11 +131,9 @@ def test_who_reads_no_replies_is_not_answered_any_further_and_dropped(
     server: Running, client: Client
 ) -> None:
     client.ask("example.org")
-    asked = ASK * 20_000
-    client.socket.settimeout(0.5)
+    client.socket.settimeout(1)
     with pytest.raises(TimeoutError):
-        while True:
-            client.send(asked)
+        client.send(ASK * 2_000_000)
     assert server.call(lambda: any(each.is_stalled for each in server.server.connections.open))
     for _ in range(STALLED_ROUNDS + 1):
         server.call(server.server.connections.tend)
