@@ -63,6 +63,8 @@ class Environment:
     dane_domains_file: Path | None
     workers: int
     refresh_threads: int
+    refresh_rate: int
+    contact: str
     nameservers: tuple[Address, ...]
     ca_file: Path | None
     policy_port: int
@@ -148,6 +150,8 @@ def read() -> Environment:
         dane_domains_file=reader.path("MTASTS_DANE_DOMAINS"),
         workers=reader.value("WORKERS", values.whole_number(2, 256), 2),
         refresh_threads=reader.value("REFRESH_THREADS", values.whole_number(1, 1024), 128),
+        refresh_rate=reader.value("REFRESH_RATE", values.whole_number(1, 100_000), 150),
+        contact=reader.value("MTASTS_CONTACT", values.mailbox, ""),
         nameservers=reader.value("MTASTS_NAMESERVERS", values.many(values.nameserver), ()),
         ca_file=reader.path("MTASTS_CA_FILE"),
         policy_port=reader.value("MTASTS_POLICY_PORT", values.whole_number(1, 65535), 443),

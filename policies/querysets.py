@@ -32,19 +32,21 @@ class PolicyRecordQuerySet(models.QuerySet["PolicyRecord"]):
     def valid(self, now: datetime) -> PolicyRecordQuerySet:
         return self.filter(valid_end__gt=now)
 
-    def outlived(self, now: datetime) -> PolicyRecordQuerySet:
-        """What goes by itself: expired and unused, or a back-off that never held a policy."""
-        stale = Q(backoff=True, held_mode="", valid_end__lt=now - BACKOFF_KEPT)
-        return self.filter(Q(valid_end__lt=now) & _unused(now) | stale)
-
     def due(self, now: datetime) -> PolicyRecordQuerySet:
-        """What the refresh has to fetch: planned by now, in use, and not being fetched."""
+        """What the refresh has to fetch by its plan: in use, and not being fetched."""
+        return self._refreshed(now).filter(refresh_due__lte=now)
+
+    def unplanned(self, now: datetime) -> PolicyRecordQuerySet:
+        """The same without a plan, which counts as due: imported rows."""
+        return self._refreshed(now).filter(refresh_due=None)
+
+    def asked_for(self, now: datetime) -> PolicyRecordQuerySet:
+        """What a job is to refetch, whatever its plan."""
+        return self.filter(_is_free(now), job__isnull=False)
+
+    def _refreshed(self, now: datetime) -> PolicyRecordQuerySet:
         return self.filter(
-            Q(refresh_due=None) | Q(refresh_due__lte=now),
-            Q(claimed_until=None) | Q(claimed_until__lte=now),
-            ~_unused(now),
-            backoff=False,
-            max_age__gte=REFRESHED_FROM,
+            _is_free(now), ~is_unused(now), backoff=False, max_age__gte=REFRESHED_FROM, job=None
         )
 
     def write_claimed(self, rows: Sequence[PolicyRecord], columns: Sequence[str]) -> int:
@@ -96,7 +98,12 @@ class PolicyRecordQuerySet(models.QuerySet["PolicyRecord"]):
             cursor.executemany(statement, values)
 
 
-def _unused(now: datetime) -> Q:
+def _is_free(now: datetime) -> Q:
+    """Not being fetched by anyone."""
+    return Q(claimed_until=None) | Q(claimed_until__lte=now)
+
+
+def is_unused(now: datetime) -> Q:
     """Not asked for in 180 days, counted from the insertion where never asked for."""
     then = now - UNUSED
     return Q(last_use__isnull=False, last_use__lt=then) | Q(last_use=None, inserted__lt=then)

@@ -2,34 +2,33 @@
 
 A round claims rows that are due in the database, works them in threads that do network only, and
 saves what came of them in batches, from the one thread that began it. A host that is slow holds a
-thread of its own and nothing else.
+thread of its own and nothing else; rows that find no place at their policy host's address hold
+none (`policies.crew`). A bulk refetch marks its rows with a job, and the same loop works them.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import queue
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import F
+from django.db import DatabaseError, connection, transaction
 
-from policies import fetches, leases, outcomes, rows, world
-from policies.decide import NEEDS_FETCH, Answer, Store, decide_refresh
+from policies import claiming, fetches, jobs, leases, outcomes, rows, world
+from policies.crew import Crew, GivenBack, NoPlace
+from policies.decide import NEEDS_FETCH, Answer, NeedsFetch, Store, decide, decide_refresh
 from policies.models import Fetch, PolicyRecord
-from policies.mtasts.errors import first_error
-from policies.querysets import UNUSED
+from policies.mtasts.errors import FetchError, first_error
+from policies.politeness import REASON, Places
 
 if TYPE_CHECKING:
-    from policies.decide import Fetched
+    from policies.decide import Fetched, Look
     from policies.world import World
 
 log = logging.getLogger(__name__)
@@ -41,10 +40,21 @@ BATCH = 500
 SAVE_EVERY = 0.5
 """Seconds that a result waits for company before it is saved."""
 
+IDLE = 0.05
+"""Seconds between looks at what the rate allows."""
+
 CLAIMING = timedelta(seconds=50)
 """How long a tick takes on new work; the next one comes after a minute."""
 
+GRACE = 5.0
+"""Seconds that a tick waits for what is under way; what takes longer is saved by its thread."""
+
 SLACK = timedelta(seconds=30)
+
+LATE = timedelta(hours=1)
+"""Overdue by so much: the round is catching up, and plans the next time loosely."""
+
+COLUMNS = (*rows.STORED, *rows.OUTCOME, "job")
 
 Stopping = Callable[[], bool]
 """Whether the process is asked to stop."""
@@ -53,9 +63,6 @@ Stopping = Callable[[], bool]
 def never() -> bool:
     """For those who are not asked to stop."""
     return False
-
-
-COLUMNS = (*rows.STORED, *rows.OUTCOME)
 
 
 @dataclass
@@ -73,103 +80,190 @@ class Counts:
         return " ".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
 
 
-@dataclass(frozen=True, slots=True)
-class Worked:
-    """A row after its turn, not saved. `lost`: something of ours broke, not the domain."""
+@dataclass(slots=True)
+class Turn:
+    """A claimed row that waits for its turn. `look`: what DNS said, once it was asked."""
 
     row: PolicyRecord
-    answer: Answer | None
-    fetch: Fetch | None
+    look: Look | None = None
+    started: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """A row after its turn, not saved. Without an answer something of ours broke."""
+
+    row: PolicyRecord
+    job: int | None = None
+    answer: Answer | None = None
+    fetch: Fetch | None = None
     seen: outcomes.Seen | None = None
+
+    @property
+    def is_removed(self) -> bool:
+        return self.answer is not None and self.answer.store is Store.DELETE
+
+    @property
+    def is_stored(self) -> bool:
+        return self.answer is not None and self.answer.store in {Store.POLICY, Store.EDIT}
 
 
 def tick(*, outside: World | None = None, stopping: Stopping = never) -> Counts | None:
     """A round for `CLAIMING`, unless one is under way somewhere; then None."""
-    outside = outside or world.default()
-    with leases.held(LEASE, CLAIMING + _work_time(), outside.now()) as ours:
+    now = (outside or world.default()).now()
+    with leases.held(LEASE, CLAIMING + work_time(), now) as ours:
         if not ours:
             return None
-        return run(outside=outside, claiming=CLAIMING, stopping=stopping)
+        return run(outside=outside, claiming_for=CLAIMING, stopping=stopping)
 
 
 def run(
     *,
     outside: World | None = None,
-    claiming: timedelta | None = None,
+    claiming_for: timedelta | None = None,
     stopping: Stopping = never,
 ) -> Counts:
     """Refresh what is due and delete what has outlived itself, until nothing is left to do.
 
-    `claiming`: take on no more after so long; None: go on until none is due. `stopping`: whether
-    to leave off at once; what has not ended by then is taken up again when its claim lapses.
+    `claiming_for`: take on no more after so long, and no more than `REFRESH_RATE` a second; None:
+    go on until none is due. `stopping`: whether to leave off at once; what has not ended by then
+    is taken up again when its claim lapses.
     """
-    outside = outside or world.default()
-    counts = Counts(deleted=_delete_outlived(outside.now()))
-    with _Workers(outside, settings.MTASTS.refresh_threads) as workers:
-        _work(workers, counts, outside, claiming, stopping)
+    places = _places()
+    if outside is None:
+        outside = world.limited(places.slot) if places else world.default()
+    counts = Counts(deleted=claiming.delete_outlived(outside.now()))
+    _Round(outside, places, counts, claiming_for, stopping).run()
     if counts != Counts():
         log.info("refreshed", extra=vars(counts))
     return counts
 
 
-def _work(
-    workers: _Workers,
-    counts: Counts,
-    outside: World,
-    claiming: timedelta | None,
-    stopping: Stopping,
-) -> None:
-    end = math.inf if claiming is None else time.monotonic() + claiming.total_seconds()
-    done: list[Worked] = []
-    saved = time.monotonic()
-    more = True
-    while (more or workers.busy or done) and not stopping():
-        more = more and time.monotonic() < end
-        if more and workers.can_take:
-            claimed = _claim(min(workers.free, BATCH), outside.now())
-            counts.due += len(claimed)
-            more = bool(claimed) or workers.busy > 0
-            workers.take(claimed)
-        done += workers.results(SAVE_EVERY)
-        idle = not workers.busy
-        if done and (idle or len(done) >= BATCH or time.monotonic() - saved > SAVE_EVERY):
-            _save(done[:BATCH], counts)
-            del done[:BATCH]
-            saved = time.monotonic()
-    if done:
-        _save(done[:BATCH], counts)
-
-
-def _work_time() -> timedelta:
+def work_time() -> timedelta:
     """How long the work on one row may take, with room to spare."""
     return timedelta(seconds=settings.MTASTS.dns_timeout + settings.MTASTS.fetch_timeout) + SLACK
 
 
-def _delete_outlived(now: datetime) -> int:
-    """Delete what has outlived itself; plan what is unused for its end, where it goes, too."""
-    PolicyRecord.objects.filter(
-        refresh_due__lte=now, last_use__lt=now - UNUSED, valid_end__gt=F("refresh_due")
-    ).update(refresh_due=F("valid_end"))
-    deleted, _ = PolicyRecord.objects.outlived(now).delete()
-    return deleted
+@cache
+def _places_of(most: int) -> Places | None:
+    """One for the process: what an earlier round left behind still holds its place."""
+    return Places(most) if most else None
 
 
-def _claim(number: int, now: datetime) -> list[PolicyRecord]:
-    """Up to so many due rows, which are ours until their claim lapses."""
-    claim = uuid.uuid4().hex
-    with transaction.atomic():
-        due = PolicyRecord.objects.due(now).order_by("refresh_due")
-        chosen = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:number])
-        PolicyRecord.objects.filter(pk__in=chosen).update(
-            claim=claim, claimed_until=now + _work_time()
+def _places() -> Places | None:
+    return _places_of(settings.MTASTS.max_per_address)
+
+
+class Allowance:
+    """So many a second, and a second's worth to begin with."""
+
+    def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._began = clock()
+        self._used = 0
+
+    @property
+    def left(self) -> int:
+        """How many may be taken now."""
+        return int((self._clock() - self._began + 1) * self._rate) - self._used
+
+    def use(self, number: int) -> None:
+        """So many were taken."""
+        self._used += number
+
+
+class _Round:
+    """One run of the loop: claim, work, save."""
+
+    def __init__(
+        self,
+        outside: World,
+        places: Places | None,
+        counts: Counts,
+        claiming_for: timedelta | None,
+        stopping: Stopping,
+    ) -> None:
+        self._outside = outside
+        self._counts = counts
+        self._stopping = stopping
+        self._is_bounded = claiming_for is not None
+        self._began = time.monotonic()
+        bound = math.inf if claiming_for is None else claiming_for.total_seconds()
+        self._end = self._began + bound
+        self._most = settings.MTASTS.refresh_threads
+        self._crew: Crew[Turn, Worked] = Crew(
+            lambda turn: _worked(turn, outside, places), self._most, places=places, late=_save_late
         )
-    return list(PolicyRecord.objects.filter(claim=claim)) if chosen else []
+        self._allowance = Allowance(settings.MTASTS.refresh_rate)
+        self._done: list[Worked] = []
+        self._saved = self._began
+        self._jobs = jobs.Progress()
+
+    def run(self) -> None:
+        is_more = True
+        while (is_more or self._crew.busy or self._done) and not self._stopping():
+            is_more = is_more and time.monotonic() < self._end
+            if not is_more and self._is_bounded and time.monotonic() > self._end + GRACE:
+                break
+            if is_more and (number := self._room()):
+                is_more = self._claim(number) or self._crew.busy > 0
+            elif is_more and not self._crew.busy:
+                time.sleep(IDLE)  # the rate allows none yet
+            self._collect(self._crew.results(SAVE_EVERY))
+            if self._done and self._is_time_to_save():
+                self._save()
+        ended, over = self._crew.leave()
+        self._collect(ended)
+        while self._done:
+            self._save()
+        claiming.give_back([turn.row for turn in over])
+        self._counts.due -= len(over)
+        self._jobs.end_round()
+
+    def _room(self) -> int:
+        """How many rows to claim now; 0: not worth a write, or too many wait already."""
+        free = min(self._crew.free, BATCH)
+        if self._crew.busy and free < max(1, self._most // 4):
+            return 0
+        if self._crew.parked > 10 * self._most:
+            return 0
+        return min(free, self._allowance.left) if self._is_bounded else free
+
+    def _claim(self, number: int) -> bool:
+        claimed = claiming.claim(number, self._outside.now(), work_time())
+        self._allowance.use(len(claimed))
+        self._counts.due += len(claimed)
+        if any(row.job is None for row in claimed):
+            self._jobs.begin_round(lambda: len(claimed) + claiming.backlog(self._outside.now()))
+        self._crew.take([Turn(row) for row in claimed])
+        return bool(claimed)
+
+    def _collect(self, ended: Iterable[Worked | GivenBack[Turn]]) -> None:
+        crowded: list[PolicyRecord] = []
+        for each in ended:
+            if isinstance(each, GivenBack):
+                crowded.append(each.turn.row)
+            else:
+                self._done.append(each)
+        if crowded:
+            claiming.postpone(crowded, self._outside.now())
+            self._counts.due -= len(crowded)
+
+    def _is_time_to_save(self) -> bool:
+        waited = time.monotonic() - self._saved
+        return not self._crew.busy or len(self._done) >= BATCH or waited > SAVE_EVERY
+
+    def _save(self) -> None:
+        batch, self._done = self._done[:BATCH], self._done[BATCH:]
+        _save(batch, self._counts, self._jobs)
+        self._saved = time.monotonic()
 
 
-def _save(batch: list[Worked], counts: Counts) -> None:
+def _save(batch: list[Worked], counts: Counts, progress: jobs.Progress) -> None:
     """Write what came of some rows, but for those that someone else changed meanwhile."""
-    gone = [worked.row for worked in batch if _is_removed(worked)]
-    kept = [worked.row for worked in batch if not _is_removed(worked)]
+    gone = [worked.row for worked in batch if worked.is_removed]
+    kept = [worked.row for worked in batch if not worked.is_removed]
     with transaction.atomic():
         PolicyRecord.objects.write_claimed(kept, COLUMNS)
         PolicyRecord.objects.filter(
@@ -179,117 +273,101 @@ def _save(batch: list[Worked], counts: Counts) -> None:
             [worked.fetch for worked in batch if worked.fetch is not None], batch_size=BATCH
         )
         outcomes.record(worked.seen for worked in batch if worked.seen is not None)
+        for worked in batch:
+            progress.ended(worked.job, failed=not (worked.is_stored or worked.is_removed))
+        progress.write()
     for worked in batch:
         _count(worked, counts)
 
 
-def _is_removed(worked: Worked) -> bool:
-    return worked.answer is not None and worked.answer.store is Store.DELETE
+def _save_late(worked: Worked) -> None:
+    """What a thread does whose round is over: it saves by itself, with a connection of its own."""
+    try:
+        _save([worked], Counts(), jobs.Progress())
+    except DatabaseError:
+        log.exception("late result not saved", extra={"domain": worked.row.domain})
+    finally:
+        connection.close()
 
 
 def _count(worked: Worked, counts: Counts) -> None:
-    match worked:
-        case Worked(fetch=Fetch(outcome=Fetch.Outcome.REMOVED)):
-            counts.removed += 1
-        case Worked(answer=Answer(store=Store.POLICY | Store.EDIT), fetch=Fetch(changed=True)):
-            counts.refreshed += 1
-        case Worked(answer=Answer(store=Store.POLICY | Store.EDIT)):
-            counts.unchanged += 1
-        case _:
-            counts.failed += 1
+    if worked.fetch is not None and worked.fetch.outcome == Fetch.Outcome.REMOVED:
+        counts.removed += 1
+    elif not worked.is_stored:
+        counts.failed += 1
+    elif worked.fetch is not None and worked.fetch.changed:
+        counts.refreshed += 1
+    else:
+        counts.unchanged += 1
 
 
-class _Workers:
-    """Threads that do network, and what came of it.
+def _worked(turn: Turn, outside: World, places: Places | None) -> Worked:
+    try:
+        return work(turn, outside, places)
+    except NoPlace:
+        raise
+    except Exception:
+        # One row that breaks us must not end the round; it is tried again later.
+        log.exception("refresh broke", extra={"domain": turn.row.domain})
+        _plan_retry(turn.row, outside.now())
+        job, turn.row.job = turn.row.job, None
+        return Worked(turn.row, job)
 
-    They are daemons: where the round is left off, a host that hangs does not keep the process.
+
+def work(turn: Turn, outside: World, places: Places | None = None) -> Worked:
+    """Ask DNS and the policy host about a row, and make it say what came of it. No database.
+
+    Raises NoPlace where the policy host's address has too many connections of ours.
     """
-
-    def __init__(self, outside: World, threads: int) -> None:
-        self._outside = outside
-        self._most = threads
-        self._threads = 0
-        self._rows: queue.SimpleQueue[PolicyRecord | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[Worked] = queue.SimpleQueue()
-        self.busy = 0
-
-    def __enter__(self) -> _Workers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for _thread in range(self._threads):
-            self._rows.put(None)
-
-    @property
-    def free(self) -> int:
-        return self._most - self.busy
-
-    @property
-    def can_take(self) -> bool:
-        """Whether it is worth a claim: one for each thread that ends would be a write for each."""
-        return not self.busy or self.free >= max(1, self._most // 4)
-
-    def take(self, claimed: list[PolicyRecord]) -> None:
-        self.busy += len(claimed)
-        while self._threads < min(self.busy, self._most):
-            self._threads += 1
-            threading.Thread(target=self._run, name="refresh", daemon=True).start()
-        for row in claimed:
-            self._rows.put(row)
-
-    def results(self, wait: float) -> Iterator[Worked]:
-        """What has ended, after waiting up to `wait` seconds for the first where some run."""
-        while self.busy:
-            try:
-                worked = self._results.get(timeout=wait)
-            except queue.Empty:
-                return
-            self.busy -= 1
-            wait = 0
-            yield worked
-
-    def _run(self) -> None:
-        while (row := self._rows.get()) is not None:
-            self._results.put(self._worked(row))
-
-    def _worked(self, row: PolicyRecord) -> Worked:
-        try:
-            return work(row, self._outside)
-        except Exception:
-            # One row that breaks us must not end the round; it is tried again later.
-            log.exception("refresh broke", extra={"domain": row.domain})
-            _plan_retry(row, self._outside.now())
-            return Worked(row, None, None)
-
-
-def work(row: PolicyRecord, outside: World) -> Worked:
-    """Ask DNS and the policy host about a row, and make it say what came of it. No database."""
-    name, started = row.name, outside.now()
-    look = outside.look(name).look
-    held, fetched = rows.snapshot(row), None
+    row = turn.row
+    name = row.name
+    turn.started = turn.started or outside.now()
+    turn.look = turn.look or outside.look(name).look
+    fetched = None
     now = outside.now()
-    answer = decide_refresh(name.ascii, held, look, None, now, valid=row.is_valid(now))
+    answer = _decide(row, turn.look, None, now)
     if answer is NEEDS_FETCH:
         fetched = outside.fetch(name)
+        if places and isinstance(fetched, FetchError) and fetched.reason == REASON:
+            raise NoPlace(places.refused)
         now = outside.now()
-        answer = decide_refresh(name.ascii, held, look, fetched, now, valid=row.is_valid(now))
+        answer = _decide(row, turn.look, fetched, now)
     assert answer is not NEEDS_FETCH  # noqa: S101 - it has what it needs
-    error = first_error(fetched, look if fetched is None else None)
+    error = first_error(fetched, turn.look if fetched is None else None)
     changed = rows.is_change(row, answer, fetched)
     _keep(row, answer, fetched, now)
-    fetch = fetches.ended(name, Fetch.Source.REFRESH, started, now, answer, error, changed)
+    job, row.job = row.job, None
+    source = Fetch.Source.REFRESH if job is None else Fetch.Source.OPERATOR
+    fetch = fetches.ended(name, source, turn.started, now, answer, error, changed)
     seen = outcomes.Seen(
-        answer.result, now, source=outcomes.Source.REFRESH, resolver=answer.error is not None
+        answer.result,
+        now,
+        source=outcomes.Source.REFRESH if job is None else outcomes.Source.OPERATOR,
+        resolver=answer.error is not None,
     )
-    return Worked(row, answer, fetch, seen)
+    return Worked(row, job, answer, fetch, seen)
+
+
+def _decide(
+    row: PolicyRecord, look: Look, fetched: Fetched | None, now: datetime
+) -> Answer | NeedsFetch:
+    ascii_name = row.name.ascii
+    if row.job is not None:
+        return decide(ascii_name, rows.cached(row, now), look, fetched, now, force=True)
+    held, valid = rows.snapshot(row), row.is_valid(now)
+    return decide_refresh(ascii_name, held, look, fetched, now, valid=valid)
 
 
 def _keep(row: PolicyRecord, answer: Answer, fetched: Fetched | None, now: datetime) -> None:
+    overdue = row.refresh_due is None or now - row.refresh_due > LATE
     rows.keep(row, answer, fetched, now)
     if answer.error is None:
         rows.set_outcome(row, answer.result, now)
-    if answer.store in {Store.HOLD, Store.USE, Store.NOTHING}:
+    if answer.store in {Store.HOLD, Store.USE, Store.NOTHING} and not row.backoff:
         _plan_retry(row, now)
+    elif overdue and not row.backoff:
+        # What comes late together, after an import or a week switched off, must not stay so.
+        row.refresh_due = rows.refresh_due(row.max_age, now, loosely=True)
 
 
 def _plan_retry(row: PolicyRecord, now: datetime) -> None:

@@ -124,7 +124,8 @@ def set_backoff(
     row.record_id = record_id
     row.valid_end = now + BACKOFF
     row.last_update = now
-    row.refresh_due = row.valid_end + BACKOFF_KEPT
+    # Looked at when it goes: what held a policy is remembered for longer.
+    row.refresh_due = row.valid_end + (UNUSED if row.held_mode else BACKOFF_KEPT)
     set_hold(row, record_id, failure, now)
 
 
@@ -175,15 +176,17 @@ def outcome_fields(result: Result, now: datetime) -> dict[str, Any]:
     }
 
 
-def refresh_due(max_age: int, now: datetime) -> datetime:
+def refresh_due(max_age: int, now: datetime, *, loosely: bool = False) -> datetime:
     """When a policy fetched now is fetched anew: half of max_age on, at the latest a day.
 
     Jittered, so that what was stored together does not come due together. A short-lived policy is
-    fetched when asked for instead; its row is looked at when it can be unused.
+    fetched when asked for instead; its row is looked at when it can be unused. `loosely`: anywhere
+    in the second half of that time.
     """
     if max_age < REFRESHED_FROM:
         return now + UNUSED
-    return now + _jittered(min(timedelta(seconds=max_age / 2), DAILY))
+    ahead = min(timedelta(seconds=max_age / 2), DAILY)
+    return now + (ahead * random.uniform(0.5, 1) if loosely else _jittered(ahead))  # noqa: S311
 
 
 def retry_due(failures: int, valid_end: datetime, now: datetime) -> datetime:

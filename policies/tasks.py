@@ -6,10 +6,11 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from policies import cache, fetches, heartbeats, queue, refresh
+from policies import cache, changes, fetches, heartbeats, jobs, outcomes, queue, refresh, stopping
 from policies.models import Fetch
 from policies.mtasts import Domain
 
@@ -53,4 +54,9 @@ def tick() -> None:
     longest = timedelta(seconds=queue.task_timeout())
     fetches.give_up(queued_before=now - QUEUED_LIMIT, started_before=now - 2 * longest)
     fetches.prune(now)
-    refresh.tick()
+    changes.prune(now)
+    jobs.tidy()
+    outcomes.prune(now)
+    outcomes.summarize()
+    run_dir = settings.MTASTS.data_dir / "run"
+    refresh.tick(stopping=lambda: stopping.is_announced(run_dir))

@@ -86,6 +86,7 @@ def _from_environment(environment: Environment, slot: Slot = no_limit) -> World:
         ca_file=str(environment.ca_file) if environment.ca_file else None,
         allow_private=environment.allow_private_addresses,
         proxy=environment.proxy,
+        contact=environment.contact or None,
         slot=slot,
     )
     return real(resolver, fetcher)

@@ -12,7 +12,9 @@ import pytest
 from django.test import TransactionTestCase
 from pytest_django.fixtures import Settings
 
+from policies import world
 from tests import loopback
+from tests.worlds import Script
 
 # The lab's certificates come from packages that only `make test` installs.
 if find_spec("tests.lab.pytest_plugin") and find_spec("trustme"):
@@ -84,3 +86,12 @@ def change_environment(settings: Settings) -> Callable[..., None]:
         settings.MTASTS = dataclasses.replace(settings.MTASTS, **fields)
 
     return change
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """The world of the test: what DNS and policy hosts say, and the time."""
+    script = Script()
+    monkeypatch.setattr(world, "default", lambda: script.world)
+    monkeypatch.setattr(world, "limited", lambda _slot: script.world)
+    return script

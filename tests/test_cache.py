@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection
 
-from policies import cache, rows, world
+from policies import cache, rows
 from policies.decide import no_policy_found
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts.errors import (
@@ -29,13 +29,6 @@ pytestmark = pytest.mark.django_db
 
 DOMAIN = "example.org"
 BROKEN_HOST = FetchError("status 500", reason="http-status-500")
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    script = Script()
-    monkeypatch.setattr(world, "default", lambda: script.world)
-    return script
 
 
 def row(domain: str = DOMAIN) -> PolicyRecord:

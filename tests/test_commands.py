@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from policies import cache, setup, world
+from policies import cache, setup
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts.errors import DNSError, FetchError, NoRecordError
 from tests.worlds import ENFORCE, TESTING, Script, policy, record
@@ -19,13 +19,6 @@ from tests.worlds import ENFORCE, TESTING, Script, policy, record
 pytestmark = pytest.mark.django_db
 
 Run = Callable[..., tuple[int, list[str]]]
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    script = Script()
-    monkeypatch.setattr(world, "default", lambda: script.world)
-    return script
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ def outside(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> world.World:
     )
     outside = world.real(resolver, fetcher)
     monkeypatch.setattr(world, "default", lambda: outside)
+    monkeypatch.setattr(world, "limited", lambda _slot: outside)
     return outside
 
 

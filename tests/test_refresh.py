@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from policies import cache, leases, refresh, rows, world
+from policies import cache, claiming, jobs, leases, refresh, rows, world
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts.errors import DNSError, FetchError, NoRecordError
 from policies.refresh import Counts
@@ -20,13 +20,6 @@ pytestmark = pytest.mark.django_db
 DOMAIN = "example.org"
 BROKEN_HOST = FetchError("status 500", reason="http-status-500")
 GONE = NoRecordError("gone")
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    script = Script()
-    monkeypatch.setattr(world, "default", lambda: script.world)
-    return script
 
 
 def row(domain: str = DOMAIN) -> PolicyRecord:
@@ -235,25 +228,25 @@ class TestEdits:
         cached(script)
         make_due()
         script.publish(TESTING, "2")
-        work = refresh.work(*_claimed(script), script.world)
+        work = refresh.work(refresh.Turn(*_claimed(script)), script.world)
         edited = row()
         edited.policy_text = NONE
         cache.edit(edited, policy(NONE), text_edited=True)
-        refresh._save([work], Counts())
+        refresh._save([work], Counts(), jobs.Progress())
         assert (row().mode, row().policy_text) == ("none", NONE)
 
     def test_of_a_deleted_row_do_not_bring_it_back(self, script: Script) -> None:
         cached(script)
         make_due()
         script.publish()
-        work = refresh.work(*_claimed(script), script.world)
+        work = refresh.work(refresh.Turn(*_claimed(script)), script.world)
         cache.delete([DOMAIN])
-        refresh._save([work], Counts())
+        refresh._save([work], Counts(), jobs.Progress())
         assert not PolicyRecord.objects.exists()
 
 
 def _claimed(script: Script) -> list[PolicyRecord]:
-    return refresh._claim(10, script.now())
+    return claiming.claim(10, script.now(), timedelta(minutes=1))
 
 
 class TestWhatGoesByItself:
@@ -331,27 +324,35 @@ class TestTick:
         cached(script)
         make_due()
         script.publish()
-        assert refresh.run(claiming=timedelta()) == Counts()
+        assert refresh.run(claiming_for=timedelta()) == Counts()
         assert row().refresh_due is None
 
-    def test_stops_when_told_to_and_what_it_claimed_lapses(
+    def test_stops_when_told_to_and_threads_save_what_comes_late(
         self, script: Script, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         cached(script)
         make_due()
         script.publish()
-        stopping = threading.Event()
-        never = threading.Event()
+        stopping, let_go, saved = threading.Event(), threading.Event(), threading.Event()
+        late: list[refresh.Worked] = []
 
         def hang() -> None:
             stopping.set()
-            never.wait(5)
+            let_go.wait(5)
+
+        def save(worked: refresh.Worked) -> None:
+            late.append(worked)
+            saved.set()
 
         script.during_fetch = hang
         monkeypatch.setattr(refresh, "SAVE_EVERY", 0.01)
+        monkeypatch.setattr(refresh, "_save_late", save)
         assert refresh.run(stopping=stopping.is_set) == Counts(due=1)
-        never.set()
         assert row().claimed_until > NOON
+        let_go.set()
+        assert saved.wait(5)
+        refresh._save(late, Counts(), jobs.Progress())
+        assert (row().claim, row().claimed_until) == ("", None)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -369,8 +370,8 @@ def test_a_slow_host_delays_no_other(script: Script) -> None:
             assert saved.wait(10)
         return fetch(name)
 
-    def see_saved(batch: list[refresh.Worked], counts: Counts) -> None:
-        save(batch, counts)
+    def see_saved(batch: list[refresh.Worked], counts: Counts, progress: jobs.Progress) -> None:
+        save(batch, counts, progress)
         if counts.unchanged >= 19:
             saved.set()
 

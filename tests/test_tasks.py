@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
-from policies import cache, fetches, heartbeats, queue, tasks, world
+from policies import cache, fetches, heartbeats, queue, tasks
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import parse_domain
 from policies.mtasts.errors import DNSError, FetchError, NoRecordError, PolicySyntaxError
@@ -21,13 +21,6 @@ from tests.worlds import ENFORCE, TESTING, Script, policy, record
 pytestmark = pytest.mark.django_db
 
 NAME = parse_domain("example.org")
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    script = Script()
-    monkeypatch.setattr(world, "default", lambda: script.world)
-    return script
 
 
 @pytest.fixture

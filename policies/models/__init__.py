@@ -3,6 +3,7 @@
 from policies.models.change import Change
 from policies.models.coordination import Heartbeat, Lease, SetupLink
 from policies.models.fetch import Fetch
+from policies.models.job import Job, Summary
 from policies.models.outcome import (
     Outcome,
     OutcomeAllowance,
@@ -17,6 +18,7 @@ __all__ = [
     "Change",
     "Fetch",
     "Heartbeat",
+    "Job",
     "Lease",
     "Outcome",
     "OutcomeAllowance",
@@ -26,4 +28,5 @@ __all__ = [
     "OutcomeTotal",
     "PolicyRecord",
     "SetupLink",
+    "Summary",
 ]

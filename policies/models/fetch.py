@@ -59,7 +59,12 @@ class Fetch(models.Model):
         verbose_name_plural = "fetches"
         indexes: ClassVar = [
             models.Index(fields=["domain", "-queued_at"], name="fetch_by_domain"),
-            models.Index(fields=["queued_at"], name="fetch_by_time"),
+            models.Index(fields=["-queued_at", "-id"], name="fetch_by_time"),
+            models.Index(fields=["outcome", "-queued_at", "-id"], name="fetch_by_outcome"),
+            models.Index(fields=["source", "-queued_at", "-id"], name="fetch_by_source"),
+            models.Index(
+                fields=["source", "outcome", "-queued_at", "-id"], name="fetch_by_source_outcome"
+            ),
         ]
         constraints: ClassVar = [
             # A double click asks once.

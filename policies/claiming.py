@@ -1,0 +1,103 @@
+"""Which rows the refresh takes on: claimed in the database, by one process at a time."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from policies.decide import BACKOFF
+from policies.models import PolicyRecord
+from policies.querysets import BACKOFF_KEPT, PolicyRecordQuerySet, is_unused
+
+BACKLOG = timedelta(minutes=10)
+"""Overdue by so much: more is due than the rate allows, and what ends soonest goes first."""
+
+CROWDED = timedelta(minutes=1)
+"""How long a row waits whose address has too many others waiting."""
+
+BATCH = 500
+
+
+def claim(number: int, now: datetime, span: timedelta) -> list[PolicyRecord]:
+    """Up to so many rows, ours until their claim lapses after `span`.
+
+    What an operator asked for goes first. In a backlog the policies that end soonest follow, then
+    those that have ended; else what is due longest.
+    """
+    token = uuid.uuid4().hex
+    with transaction.atomic():
+        chosen: list[int] = []
+        for order in _orders(now):
+            if len(chosen) < number:
+                chosen += _take(order, number - len(chosen))
+        if not chosen:
+            return []
+        PolicyRecord.objects.filter(pk__in=chosen).update(claim=token, claimed_until=now + span)
+    return list(PolicyRecord.objects.filter(claim=token))
+
+
+def _orders(now: datetime) -> list[PolicyRecordQuerySet]:
+    due = PolicyRecord.objects.due(now)
+    orders = [PolicyRecord.objects.asked_for(now).order_by("job", "pk")]
+    if due.filter(refresh_due__lt=now - BACKLOG).exists():
+        orders += [
+            due.filter(valid_end__gt=now).order_by("valid_end"),
+            due.filter(valid_end__lte=now).order_by("-valid_end"),
+        ]
+    else:
+        orders += [due.filter(refresh_due__isnull=False).order_by("refresh_due")]
+    # Rows without a plan were imported.
+    return [*orders, PolicyRecord.objects.unplanned(now).order_by("pk")]
+
+
+def backlog(now: datetime) -> int:
+    """How many rows the refresh has to work now."""
+    return PolicyRecord.objects.due(now).count() + PolicyRecord.objects.unplanned(now).count()
+
+
+def _take(rows: PolicyRecordQuerySet, number: int) -> list[int]:
+    return list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:number])
+
+
+def give_back(rows: Sequence[PolicyRecord]) -> None:
+    """End the claims of rows that were not worked; they are due as before."""
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        PolicyRecord.objects.filter(
+            pk__in=[row.pk for row in batch], claim__in={row.claim for row in batch}
+        ).update(claim="", claimed_until=None)
+
+
+def postpone(rows: Sequence[PolicyRecord], now: datetime) -> None:
+    """End the claims of rows whose address is crowded; their turn comes a little later."""
+    for row in rows:
+        ahead = CROWDED * random.uniform(1, 3)  # noqa: S311 - no secret
+        row.refresh_due = now + ahead
+        if row.is_valid(now):
+            row.refresh_due = min(row.refresh_due, max(now + CROWDED / 4, row.valid_end - BACKOFF))
+    for start in range(0, len(rows), BATCH):
+        with transaction.atomic():
+            PolicyRecord.objects.write_claimed(rows[start : start + BATCH], ["refresh_due"])
+
+
+def delete_outlived(now: datetime) -> int:
+    """Delete what has outlived itself; what is unused is planned for its end, where it goes."""
+    PolicyRecord.objects.filter(
+        is_unused(now), refresh_due__lte=now, valid_end__gt=F("refresh_due")
+    ).update(refresh_due=F("valid_end"))
+    ended = Q(valid_end__lt=now) & is_unused(now)
+    stale = Q(backoff=True, held_mode="", valid_end__lt=now - BACKOFF_KEPT)
+    # One by one: with both in one condition no index serves, and the whole table is read.
+    return _delete(PolicyRecord.objects.filter(ended)) + _delete(PolicyRecord.objects.filter(stale))
+
+
+def _delete(rows: PolicyRecordQuerySet) -> int:
+    deleted = 0
+    while chosen := list(rows.values_list("pk", flat=True)[:BATCH]):
+        deleted += rows.filter(pk__in=chosen).delete()[0]
+    return deleted

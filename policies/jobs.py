@@ -1,0 +1,106 @@
+"""Many fetches as one piece of work: begun with one statement, counted, stopped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from policies.models import Job, PolicyRecord
+from policies.querysets import PolicyRecordQuerySet
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+LOST = timedelta(hours=1)
+"""A tick's round that runs for longer has lost its worker."""
+
+KEPT = 200
+"""Jobs of the past that are kept to be shown."""
+
+
+def begin_refetch(chosen: PolicyRecordQuerySet, description: str, user: User | None) -> Job:
+    """Have the refresh's loop refetch these rows; those that a job has already are left to it."""
+    with transaction.atomic():
+        job = Job.objects.create(
+            kind=Job.Kind.REFETCH, description=description[:255], requested_by=user
+        )
+        marked = PolicyRecord.objects.filter(pk__in=chosen.order_by().values("pk"), job=None)
+        job.total = marked.update(job=job.pk)
+        if not job.total:
+            job.state, job.finished_at = Job.State.DONE, timezone.now()
+        job.save()
+    return job
+
+
+def stop(job: Job) -> bool:
+    """Take on no more of a job; whether it was running. What is under way ends by itself."""
+    with transaction.atomic():
+        running = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING)
+        was_running = running.update(state=Job.State.STOPPED, finished_at=timezone.now())
+        PolicyRecord.objects.filter(job=job.pk).update(job=None)
+    return bool(was_running)
+
+
+def tidy() -> None:
+    """End the jobs that have nothing left to do or lost their worker, and forget the oldest."""
+    Job.objects.filter(
+        state=Job.State.RUNNING, kind=Job.Kind.REFRESH, started_at__lt=timezone.now() - LOST
+    ).update(state=Job.State.STOPPED, finished_at=timezone.now())
+    for job in Job.objects.filter(state=Job.State.RUNNING, kind=Job.Kind.REFETCH):
+        if not PolicyRecord.objects.filter(job=job.pk).exists():
+            Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(
+                state=Job.State.DONE, finished_at=timezone.now()
+            )
+    old = Job.objects.exclude(state=Job.State.RUNNING).values_list("pk", flat=True)[KEPT:]
+    Job.objects.filter(pk__in=list(old)).delete()
+
+
+class Progress:
+    """What ended since the last write, by job, and written with the rows.
+
+    A round of the periodic refresh is a job of its own, begun with its first row.
+    """
+
+    def __init__(self) -> None:
+        self._round: int | None = None
+        self._done: Counter[int] = Counter()
+        self._failed: Counter[int] = Counter()
+
+    def begin_round(self, total: Callable[[], int]) -> None:
+        """A round of the refresh has work to do; `total`: counts how much, where it begins."""
+        if self._round is None:
+            self._round = Job.objects.create(kind=Job.Kind.REFRESH, total=total()).pk
+
+    def ended(self, job: int | None, *, failed: bool) -> None:
+        """A fetch of this job has ended; None: one of the round's own."""
+        job = job or self._round
+        if job is not None:
+            self._done[job] += 1
+            self._failed[job] += failed
+
+    def write(self) -> None:
+        """Add what was counted to the jobs, and end those that are complete."""
+        for job in sorted(self._done):
+            Job.objects.filter(pk=job).update(
+                done=F("done") + self._done[job], failed=F("failed") + self._failed[job]
+            )
+            complete = Job.objects.filter(
+                pk=job, kind=Job.Kind.REFETCH, state=Job.State.RUNNING, done__gte=F("total")
+            )
+            complete.update(state=Job.State.DONE, finished_at=timezone.now())
+        self._done.clear()
+        self._failed.clear()
+
+    def end_round(self) -> None:
+        """The round is over; what was not worked is left to the next."""
+        if self._round is None:
+            return
+        Job.objects.filter(pk=self._round, state=Job.State.RUNNING).update(
+            state=Job.State.DONE, finished_at=timezone.now(), total=F("done")
+        )

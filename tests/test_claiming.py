@@ -1,0 +1,211 @@
+"""Which rows a refresh takes on, and in which order; bulk refetches as jobs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from policies import cache, claiming, jobs, refresh, rows, world
+from policies.models import Fetch, Job, PolicyRecord
+from policies.mtasts.errors import FetchError
+from policies.politeness import Places
+from policies.refresh import Counts
+from tests.worlds import ENFORCE, NOON, TESTING, Script, policy
+
+pytestmark = pytest.mark.django_db
+
+MINUTE = timedelta(minutes=1)
+
+
+def cached(domain: str, **columns: Any) -> None:
+    cache.upsert(domain, "1", policy(), ENFORCE)
+    PolicyRecord.objects.filter(domain=domain).update(last_use=NOON, **columns)
+
+
+def claimed(number: int = 10) -> list[str]:
+    """Domains in the order in which they are claimed one by one."""
+    found = []
+    while len(found) < number and (rows_ := claiming.claim(1, NOON, MINUTE)):
+        found.append(rows_[0].domain)
+    return found
+
+
+class TestOrder:
+    def test_what_is_due_longest_goes_first(self, script: Script) -> None:
+        for minutes, domain in ((1, "later.example"), (5, "first.example"), (-1, "not.example")):
+            cached(domain, refresh_due=NOON - timedelta(minutes=minutes))
+        assert claimed() == ["first.example", "later.example"]
+
+    def test_in_a_backlog_what_ends_soonest_goes_first_and_what_ended_last(
+        self, script: Script
+    ) -> None:
+        week = timedelta(days=7)
+        for hours, domain in ((30, "late.example"), (2, "soon.example"), (-9, "ended.example")):
+            cached(domain, refresh_due=NOON - week, valid_end=NOON + timedelta(hours=hours))
+        assert claimed() == ["soon.example", "late.example", "ended.example"]
+
+    def test_what_has_no_plan_comes_after_what_has_one(self, script: Script) -> None:
+        cached("imported.example", refresh_due=None)
+        cached("planned.example", refresh_due=NOON)
+        assert claimed() == ["planned.example", "imported.example"]
+
+    def test_what_an_operator_asked_for_goes_before_all(self, script: Script) -> None:
+        cached("due.example", refresh_due=NOON - timedelta(days=7))
+        cached("asked.example", job=3)
+        assert claimed() == ["asked.example", "due.example"]
+
+    def test_a_claim_holds_until_it_lapses(self, script: Script) -> None:
+        cached("due.example", refresh_due=NOON)
+        assert claiming.claim(5, NOON, MINUTE)
+        assert not claiming.claim(5, NOON + timedelta(seconds=59), MINUTE)
+        assert claiming.claim(5, NOON + MINUTE, MINUTE)
+
+
+class TestCatchingUp:
+    def test_takes_on_no_more_than_the_rate(self) -> None:
+        now = [100.0]
+        allowance = refresh.Allowance(5, clock=lambda: now[0])
+        assert allowance.left == 5
+        allowance.use(5)
+        assert allowance.left == 0
+        now[0] += 2
+        assert allowance.left == 10
+
+    def test_a_tick_waits_for_its_allowance(self, script: Script, change_environment: Any) -> None:
+        for number in range(30):
+            cached(f"d{number}.example", refresh_due=NOON - timedelta(days=7))
+        script.publish()
+        change_environment(refresh_rate=20)
+        assert refresh.run(claiming_for=timedelta(seconds=0.2)).due < 30
+        assert refresh.tick() is not None
+        assert not PolicyRecord.objects.due(NOON).exists()
+
+    def test_spreads_what_came_late_together(self, script: Script) -> None:
+        for number in range(40):
+            cached(f"d{number}.example", refresh_due=NOON - timedelta(days=7))
+        script.publish()
+        assert refresh.run().unchanged == 40
+        plans = [row.refresh_due - NOON for row in PolicyRecord.objects.all()]
+        assert max(plans) - min(plans) > timedelta(hours=3)
+        assert max(plans) <= timedelta(hours=12)
+
+
+class TestCrowdedAddresses:
+    def test_wait_their_turn_without_a_failure(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(5):
+            cached(f"d{number}.example", refresh_due=NOON)
+        script.publish()
+        places = Places(1)
+        monkeypatch.setattr(refresh, "_places", lambda: places)
+        fetch, refusals = script.world.fetch, []
+
+        def polite(name: Any) -> Any:
+            try:
+                with places.slot("192.0.2.1", 1):
+                    return fetch(name)
+            except TimeoutError as error:
+                refusals.append(name)
+                return FetchError(str(error), reason="address-busy")
+
+        outside = world.World(script.world.look, polite, script.now)
+        with places.slot("192.0.2.1", 1):
+            # Nothing gets a place: the round ends, and what it claimed is due as before.
+            counts = refresh.run(outside=outside, stopping=lambda: len(refusals) >= 5)
+        assert counts == Counts()
+        assert not PolicyRecord.objects.exclude(claim="").exists()
+        assert not Fetch.objects.exists()
+        assert refresh.run(outside=outside) == Counts(due=5, unchanged=5)
+
+    def test_postponed_rows_come_again_soon_and_before_their_end(self, script: Script) -> None:
+        cached("a.example", refresh_due=NOON)
+        cached("b.example", refresh_due=NOON, valid_end=NOON + timedelta(seconds=30))
+        claiming.postpone(claiming.claim(5, NOON, MINUTE), NOON)
+        plans = {row.domain: row.refresh_due - NOON for row in PolicyRecord.objects.all()}
+        assert timedelta(minutes=1) <= plans["a.example"] <= timedelta(minutes=3)
+        assert plans["b.example"] == timedelta(seconds=15)
+        assert not PolicyRecord.objects.exclude(claim="").exists()
+
+
+class TestJobs:
+    def test_a_bulk_refetch_is_worked_by_the_refresh(self, script: Script) -> None:
+        for number in range(10):
+            cached(f"d{number}.example")
+        script.publish(TESTING)
+        job = jobs.begin_refetch(PolicyRecord.objects.all(), "all policies", None)
+        assert (job.total, job.state) == (10, "running")
+        assert refresh.run() == Counts(due=10, refreshed=10)
+        job.refresh_from_db()
+        assert (job.done, job.failed, job.state) == (10, 0, "done")
+        assert job.finished_at is not None
+        assert not PolicyRecord.objects.exclude(job=None).exists()
+        assert {fetch.source for fetch in Fetch.objects.all()} == {"operator"}
+        assert set(PolicyRecord.objects.values_list("last_use", flat=True)) == {NOON}
+
+    def test_counts_failures_and_ends_edits(self, script: Script) -> None:
+        cached("good.example", edited=NOON)
+        cached("bad.example")
+        script.publish(TESTING)
+        fetch = script.world.fetch
+
+        def fail_for_one(name: Any) -> Any:
+            return FetchError("x", reason="y") if name.ascii == "bad.example" else fetch(name)
+
+        job = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
+        refresh.run(outside=world.World(script.world.look, fail_for_one, script.now))
+        job.refresh_from_db()
+        assert (job.done, job.failed, job.state) == (2, 1, "done")
+        assert PolicyRecord.objects.get(domain="good.example").edited is None
+
+    def test_a_row_that_a_job_has_already_is_left_to_it(self, script: Script) -> None:
+        cached("a.example")
+        first = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
+        second = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
+        assert (second.total, second.state) == (0, "done")
+        assert PolicyRecord.objects.get().job == first.pk
+
+    def test_stop_takes_the_marks_away(self, script: Script) -> None:
+        cached("a.example")
+        job = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
+        assert jobs.stop(job)
+        assert not jobs.stop(job)
+        script.publish()
+        assert refresh.run() == Counts()
+        job.refresh_from_db()
+        assert job.state == "stopped"
+
+    def test_a_job_whose_rows_are_gone_ends(self, script: Script) -> None:
+        cached("a.example")
+        job = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
+        cache.delete(["a.example"])
+        jobs.tidy()
+        job.refresh_from_db()
+        assert job.state == "done"
+
+    def test_a_round_of_the_refresh_is_a_job_too(self, script: Script) -> None:
+        for number in range(3):
+            cached(f"d{number}.example", refresh_due=NOON)
+        script.publish()
+        refresh.run()
+        job = Job.objects.get()
+        assert (job.kind, job.total, job.done, job.state) == ("refresh", 3, 3, "done")
+        refresh.run()
+        assert Job.objects.count() == 1
+
+    def test_knows_its_rate_and_the_time_left(self) -> None:
+        job = Job(kind="refetch", total=100, done=25, started_at=NOON)
+        now = NOON + timedelta(seconds=50)
+        assert job.rate(now) == 0.5
+        assert job.time_left(now) == timedelta(seconds=150)
+        assert job.rate(NOON) == 0.0
+        assert Job(total=9, started_at=NOON).time_left(now) is None
+        assert str(job) == "refetch None: 25 of 100"
+
+
+def test_loose_plans_are_in_the_second_half() -> None:
+    plans = {rows.refresh_due(86400, NOON, loosely=True) - NOON for _ in range(200)}
+    assert timedelta(hours=6) <= min(plans)
+    assert max(plans) <= timedelta(hours=12)
