@@ -15,7 +15,8 @@ from policies.mtasts.validation import has_validating_resolver
 from policies.socketmap.dane import DaneCheck, Finding
 from tests.lab.lab import Lab
 from tests.needs import needs_program
-from tests.socketmap.signed import SignedRoot, unbound
+from tests.signed import SignedRoot
+from tests.unbound import unbound
 
 pytestmark = needs_program("unbound", apt="unbound")
 
@@ -55,7 +56,7 @@ def resolver(lab_server: Lab, tmp_path_factory: pytest.TempPathFactory) -> Itera
     root = SignedRoot(ZONE, forged=FORGED)
     lab_server.dns_default = lambda name, rdtype: root
     directory = tmp_path_factory.mktemp("unbound")
-    with unbound(directory, lab_server.nameserver, root.trust_anchor) as nameserver:
+    with unbound(directory, lab_server.nameserver, anchor=root.trust_anchor) as nameserver:
         yield Resolver((nameserver,))
     lab_server.reset()
 

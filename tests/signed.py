@@ -1,13 +1,8 @@
-"""A zone signed by ourselves, and unbound, which validates it."""
+"""A zone that the laboratory signs itself."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import subprocess
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import dns.dnssec
 import dns.flags
@@ -22,9 +17,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dns.dnssectypes import Algorithm, DSDigest
 
 from tests.lab.answers import Answer, Question
-from tests.needs import find_program
-
-READY = "start of service"
 
 _TOP = """
 @ 300 IN SOA ns.lab.test. hostmaster.lab.test. 1 3600 600 86400 60
@@ -93,66 +85,3 @@ class SignedRoot(Answer):
         for denied in (name, dns.name.from_text("*", closest)):
             before = max(known for known in self._names if known <= denied)
             self._add(reply.authority, before, dns.rdatatype.NSEC)
-
-
-@contextlib.contextmanager
-def unbound(
-    directory: Path, upstream: str, anchor: str, *, at: tuple[str, int] | None = None
-) -> Iterator[str]:
-    """A validating resolver on loopback; yields "address:port".
-
-    `upstream`: the nameserver that it asks. `anchor`: the DS record that it trusts. Names under
-    "unsigned.test" are taken for unsigned.
-    """
-    address, port = at or ("127.0.0.1", _free_port())
-    config = directory / "unbound.conf"
-    config.write_text(
-        f"""
-        server:
-            interface: {address}@{port}
-            access-control: 127.0.0.0/8 allow
-            chroot: ""
-            username: ""
-            directory: "{directory}"
-            pidfile: ""
-            use-syslog: no
-            logfile: ""
-            verbosity: 1
-            module-config: "validator iterator"
-            do-not-query-localhost: no
-            do-ip6: no
-            num-threads: 1
-            trust-anchor: "{anchor}"
-            domain-insecure: "unsigned.test"
-            local-zone: "test." nodefault
-            ede: yes
-        remote-control:
-            control-enable: no
-        forward-zone:
-            name: "."
-            forward-addr: {upstream.replace(":", "@")}
-        """
-    )
-    command = [str(find_program("unbound")), "-d", "-p", "-c", str(config)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            said = []
-            for line in process.stderr:
-                said.append(line)
-                if READY in line:
-                    break
-            else:
-                raise AssertionError(f"unbound did not start: {''.join(said)}")
-            yield f"{address}:{port}"
-        finally:
-            process.terminate()
-            process.communicate()
-
-
-def _free_port() -> int:
-    """A port of 127.0.0.1 that was free for UDP and TCP a moment ago."""
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        udp.bind(tcp.getsockname())
-        return int(tcp.getsockname()[1])
