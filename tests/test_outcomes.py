@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models import Sum
@@ -16,6 +18,7 @@ from policies.models import (
     OutcomeTotal,
     PolicyRecord,
 )
+from policies.mtasts import parse_domain
 from policies.mtasts.errors import (
     CertificateError,
     DNSError,
@@ -85,7 +88,7 @@ class TestWhatIsCounted:
         cache.refetch(DOMAIN)
         cache.refetch(DOMAIN)
         script.pass_(hours=14)
-        refresh.run()
+        refresh.run(outside=script.world)
         assert counts() == [
             ("01", DOMAIN, "lookup", 1, 0, 0),
             ("01", DOMAIN, "operator", 2, 0, 0),
@@ -165,6 +168,57 @@ class TestWhatIsCounted:
         cache.get(DOMAIN)
         assert not Outcome.objects.exists()
         assert PolicyRecord.objects.get(domain=DOMAIN).outcome_type == "sts"
+
+
+class TestReports:
+    """What enters a report of what is counted."""
+
+    def report(self, domain: str = DOMAIN) -> dict[str, Any]:
+        chunks = outcomes.report(NOON.date(), parse_domain(domain))
+        return json.loads("".join(chunks))  # type: ignore[no-any-return]
+
+    def test_the_text_of_an_edited_row_does_not(self, script: Script) -> None:
+        script.publish()
+        cache.get(DOMAIN)
+        row = PolicyRecord.objects.get()
+        row.policy_text = ENFORCE.replace("mx.example.org", "edited.example.org")
+        cache.edit(row, policy(row.policy_text), text_edited=True)
+        cache.get(DOMAIN)
+        script.look = NoRecordError("gone")
+        cache.get(DOMAIN)
+        texts = [one["policy"]["policy-string"] for one in self.report()["policies"]]
+        assert texts == [[], ENFORCE.splitlines()]
+        assert "edited" not in json.dumps(self.report())
+
+    def test_operators_and_refreshes_do_not(self, script: Script) -> None:
+        script.publish()
+        cache.refetch(DOMAIN)
+        cache.upsert(DOMAIN, "1", policy(), ENFORCE)
+        PolicyRecord.objects.update(refresh_due=NOON)
+        refresh.run(outside=script.world)
+        assert Outcome.objects.count() == 2
+        assert self.report()["policies"] == []
+
+    def test_what_stands_for_other_domains_does_not(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bounds, "PAIRS_PER_HOUR", 0)
+        outcomes.record([Seen(result(DOMAIN, failure()), NOON)])
+        assert counts() == [("01", "other", "lookup", 1, 1, 0)]
+        assert json.loads("".join(outcomes.report(NOON.date())))["policies"] == []
+
+    def test_names_are_a_labels(self, script: Script) -> None:
+        script.publish()
+        cache.get("münchen.example")
+        (one,) = self.report("XN--MNCHEN-3YA.example")["policies"]
+        assert one["policy"]["policy-domain"] == "xn--mnchen-3ya.example"
+
+    def test_a_result_type_that_nobody_knows_enters_as_it_is(self) -> None:
+        odd = FailureDetails("a-new\x00type\udcff", "x" * 1000)
+        outcomes.record([Seen(result(DOMAIN, odd), NOON)])
+        (details,) = self.report()["policies"][0]["failure-details"]
+        assert details["result-type"] == "a-new\\x00type\\xff"
+        assert len(details["failure-reason-code"]) == 255
 
 
 class TestTime:
