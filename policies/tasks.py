@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from policies import cache, changes, fetches, heartbeats, jobs, outcomes, queue, refresh, stopping
+from policies import cache, changes, fetches, heartbeats, jobs, outcomes, queue, refresh, stopping, summary
 from policies.models import Fetch
 from policies.mtasts import Domain
 
@@ -57,6 +57,6 @@ def tick() -> None:
     changes.prune(now)
     jobs.tidy()
     outcomes.prune(now)
-    outcomes.summarize()
+    summary.recount(now)
     run_dir = settings.MTASTS.data_dir / "run"
     refresh.tick(stopping=lambda: stopping.is_announced(run_dir))

@@ -1,0 +1,61 @@
+"""Counts of the whole cache for the list's tiles: counted now and then, read by pages.
+
+To count a million rows takes too long for a page. How often it is done follows from how long it
+takes: at most half a percent of the time.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+from django.db.models import Count
+
+from policies import outcomes
+from policies.models import Fetch, PolicyRecord, Summary
+
+NAME = "policies"
+SOONEST = timedelta(minutes=1)
+SHARE = 200
+"""One counting in so many times as long as it takes."""
+
+SOON = timedelta(days=1)
+
+
+def latest(now: datetime) -> Summary:
+    """The last counts; made now where there are none yet."""
+    return Summary.objects.filter(name=NAME).first() or count(now)
+
+
+def recount(now: datetime) -> None:
+    """Count anew where it is time to."""
+    last = Summary.objects.filter(name=NAME).first()
+    if last is None or now - last.at >= max(SOONEST, timedelta(seconds=SHARE * last.took)):
+        count(now)
+
+
+def count(now: datetime) -> Summary:
+    """Count now, each number by an index of its own."""
+    began = time.monotonic()
+    outcomes.summarize()
+    rows = PolicyRecord.objects.order_by()
+    modes = dict(rows.values_list("mode").annotate(Count("pk")))
+    backing_off = rows.filter(backoff=True).count()
+    failing = sum(number for (_, failure), number in outcomes.latest_counts().items() if failure)
+    counts = {
+        "cached": sum(modes.values()) - backing_off,
+        "enforce": modes.get("enforce", 0),
+        "testing": modes.get("testing", 0),
+        "none": modes.get("none", 0) - backing_off,
+        "backoff": backing_off,
+        "expiring": rows.filter(
+            valid_end__gt=now, valid_end__lte=now + SOON, backoff=False
+        ).count(),
+        "failing": failing,
+        "open": Fetch.objects.exclude(state=Fetch.State.DONE).count(),
+    }
+    took = time.monotonic() - began
+    summary, _ = Summary.objects.update_or_create(
+        name=NAME, defaults={"counts": counts, "at": now, "took": took}
+    )
+    return summary
