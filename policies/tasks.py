@@ -10,7 +10,18 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from policies import cache, changes, fetches, heartbeats, jobs, outcomes, queue, refresh, stopping, summary
+from policies import (
+    cache,
+    changes,
+    fetches,
+    heartbeats,
+    jobs,
+    outcomes,
+    queue,
+    refresh,
+    stopping,
+    summary,
+)
 from policies.models import Fetch
 from policies.mtasts import Domain
 
