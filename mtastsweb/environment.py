@@ -78,6 +78,7 @@ class Environment:
     report_contact: str
     report_domain: str
     outcome_days: int
+    history_versions: int
 
     @property
     def is_sqlite(self) -> bool:
@@ -167,6 +168,7 @@ def read() -> Environment:
         report_contact=reader.value("REPORT_CONTACT", values.mailbox, f"postmaster@{host}"),
         report_domain=reader.value("REPORT_DOMAIN", values.host_name, host),
         outcome_days=reader.value("OUTCOME_DAYS", values.whole_number(0, 36_500), 90),
+        history_versions=reader.value("HISTORY_VERSIONS", values.whole_number(1, 10_000), 50),
     )
     if not (environment.is_sqlite or environment.secret_key):
         reader.problems.append(

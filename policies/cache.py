@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q
 
-from policies import fetches, outcomes, rows, world
+from policies import fetches, history, outcomes, rows, world
 from policies.decide import NEEDS_FETCH, Answer, Store, decide
 from policies.flights import Flights
 from policies.models import Fetch, PolicyRecord
@@ -324,11 +324,14 @@ def _fetch(
     answer = decide(name.ascii, cached, looked.look, fetched, now, force=force)
     assert answer is not NEEDS_FETCH  # noqa: S101 - it has what it needs
     changed = rows.is_change(row, answer, fetched)
+    source = Fetch.Source.OPERATOR if force else Fetch.Source.LOOKUP
+    version = history.version(row, name.unicode, answer, fetched, source, now)
     row = row or _new_row(name, now)
     rows.keep(row, answer, fetched, now)
     try:
         with transaction.atomic():
-            _save(row, claim)
+            if _save(row, claim) and version is not None:
+                history.save([version])
             if not force:
                 fetches.note(name, Fetch.Source.LOOKUP, started, now, answer, fetched, changed)
     except DatabaseError:
@@ -339,8 +342,8 @@ def _fetch(
     return Consulted(answer, row, looked.look, looked.ttl, fetched, changed)
 
 
-def _save(row: PolicyRecord, claim: str) -> None:
-    """Write what `rows` may have changed, and end the claim.
+def _save(row: PolicyRecord, claim: str) -> bool:
+    """Write what `rows` may have changed, and end the claim; whether it was ours to write.
 
     A new row may have been made by another machine meanwhile: both have fetched the same, and the
     later one stays. An existing row is written only while the claim holds; an edit, a deletion or
@@ -352,6 +355,6 @@ def _save(row: PolicyRecord, claim: str) -> None:
         PolicyRecord.objects.bulk_create(
             [row], update_conflicts=True, unique_fields=["domain"], update_fields=columns
         )
-        return
+        return True
     values = {column: getattr(row, column) for column in columns}
-    PolicyRecord.objects.filter(pk=row.pk, claim=claim).update(**values)
+    return PolicyRecord.objects.filter(pk=row.pk, claim=claim).update(**values) == 1

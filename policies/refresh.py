@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from policies import claiming, fetches, jobs, leases, outcomes, rows, world
+from policies import claiming, fetches, history, jobs, leases, outcomes, rows, world
 from policies.crew import Crew, GivenBack, NoPlace
 from policies.decide import NEEDS_FETCH, Answer, NeedsFetch, Store, decide, decide_refresh
-from policies.models import Fetch, PolicyRecord
+from policies.models import Fetch, PolicyRecord, PolicyVersion
 from policies.mtasts.errors import FetchError, first_error
 from policies.politeness import REASON, Places
 
@@ -98,6 +98,7 @@ class Worked:
     answer: Answer | None = None
     fetch: Fetch | None = None
     seen: outcomes.Seen | None = None
+    version: PolicyVersion | None = None
 
     @property
     def is_removed(self) -> bool:
@@ -266,6 +267,7 @@ def _save(batch: list[Worked], counts: Counts, progress: jobs.Progress) -> None:
     kept = [worked.row for worked in batch if not worked.is_removed]
     with transaction.atomic():
         PolicyRecord.objects.write_claimed(kept, COLUMNS)
+        history.save([worked.version for worked in batch if worked.version is not None])
         PolicyRecord.objects.filter(
             pk__in={row.pk for row in gone}, claim__in={row.claim for row in gone}
         ).delete()
@@ -335,9 +337,10 @@ def work(turn: Turn, outside: World, places: Places | None = None) -> Worked:
     assert answer is not NEEDS_FETCH  # noqa: S101 - it has what it needs
     error = first_error(fetched, turn.look if fetched is None else None)
     changed = rows.is_change(row, answer, fetched)
+    source = Fetch.Source.REFRESH if row.job is None else Fetch.Source.OPERATOR
+    version = history.version(row, row.domain, answer, fetched, source, now)
     _keep(row, answer, fetched, now)
     job, row.job = row.job, None
-    source = Fetch.Source.REFRESH if job is None else Fetch.Source.OPERATOR
     fetch = fetches.ended(name, source, turn.started, now, answer, error, changed)
     seen = outcomes.Seen(
         answer.result,
@@ -345,7 +348,7 @@ def work(turn: Turn, outside: World, places: Places | None = None) -> Worked:
         source=outcomes.Source.REFRESH if job is None else outcomes.Source.OPERATOR,
         resolver=answer.error is not None,
     )
-    return Worked(row, job, answer, fetch, seen)
+    return Worked(row, job, answer, fetch, seen, version)
 
 
 def _decide(

@@ -13,6 +13,7 @@ from policies.models.outcome import (
     OutcomeTotal,
 )
 from policies.models.policy import PolicyRecord
+from policies.models.version import PolicyVersion
 
 __all__ = [
     "Change",
@@ -27,6 +28,7 @@ __all__ = [
     "OutcomeSummary",
     "OutcomeTotal",
     "PolicyRecord",
+    "PolicyVersion",
     "SetupLink",
     "Summary",
 ]

@@ -1,0 +1,118 @@
+"""Policy history: each text and record id under which a domain's policy was fetched.
+
+A version is written only where something changed, so that a refresh that finds what is known
+costs nothing here, however many policies there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from policies.decide import Answer, Store
+from policies.models import Fetch, PolicyRecord, PolicyVersion
+from policies.mtasts.errors import MTASTSError
+
+if TYPE_CHECKING:
+    from policies.decide import Fetched
+
+
+def version(
+    row: PolicyRecord | None,
+    domain: str,
+    answer: Answer,
+    fetched: Fetched | None,
+    source: Fetch.Source,
+    now: datetime,
+) -> PolicyVersion | None:
+    """The version that this fetch found, not saved; None where it is the one that the row has.
+
+    To be asked before the row is made to say what was fetched.
+    """
+    if answer.store is not Store.POLICY or fetched is None or isinstance(fetched, MTASTSError):
+        return None
+    is_known = (
+        row is not None
+        and not row.backoff
+        and row.edited is None
+        and (row.policy_text, row.record_id) == (fetched.text, answer.record_id)
+    )
+    if is_known:
+        return None
+    return PolicyVersion(
+        domain=domain,
+        record_id=answer.record_id,
+        policy_text=fetched.text,
+        digest=hashlib.sha256(fetched.text.encode()).hexdigest(),
+        mode=str(fetched.policy.mode),
+        first_seen=now,
+        found_by=source,
+    )
+
+
+def save(versions: Sequence[PolicyVersion]) -> None:
+    """Write versions that were found; those before them end. To be called in a transaction.
+
+    What is found again as it was (after a back-off or an edit) is no new version.
+    """
+    if not versions:
+        return
+    current = {
+        each.domain: each
+        for each in PolicyVersion.objects.filter(
+            domain__in=[version.domain for version in versions], last_seen=None
+        )
+    }
+    new = [each for each in versions if not _is_same(current.get(each.domain), each)]
+    for each in new:
+        PolicyVersion.objects.filter(domain=each.domain, last_seen=None).update(
+            last_seen=each.first_seen
+        )
+    PolicyVersion.objects.bulk_create(new)
+    for each in new:
+        _prune(each.domain)
+
+
+def _is_same(known: PolicyVersion | None, found: PolicyVersion) -> bool:
+    return known is not None and (known.digest, known.record_id) == (found.digest, found.record_id)
+
+
+def _prune(domain: str) -> None:
+    """Keep the latest versions of a domain, as many as the settings say."""
+    old = PolicyVersion.objects.filter(domain=domain).values_list("pk", flat=True)
+    PolicyVersion.objects.filter(pk__in=list(old[settings.MTASTS.history_versions :])).delete()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A version beside the one before it."""
+
+    version: PolicyVersion
+    before: PolicyVersion | None
+
+    @property
+    def kind(self) -> str:
+        """What is remarkable about it; empty for a change that was announced as it should be."""
+        if self.before is None:
+            return ""
+        is_text_same = self.version.digest == self.before.digest
+        is_id_same = self.version.record_id == self.before.record_id
+        if is_id_same and not is_text_same:
+            return "text changed, id did not"
+        if is_text_same and not is_id_same:
+            return "id changed, text did not"
+        return ""
+
+
+def of(domain: str, limit: int | None = None) -> list[Change]:
+    """The versions of a domain's policy, newest first."""
+    versions = list(PolicyVersion.objects.filter(domain=domain)[: limit and limit + 1])
+    changes = [
+        Change(each, before) for each, before in zip(versions, [*versions[1:], None], strict=True)
+    ]
+    return changes[:limit]
