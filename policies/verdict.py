@@ -1,0 +1,170 @@
+"""What a check's findings mean: in plain words, for Postfix, and for a TLS report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from policies.decide import NEEDS_FETCH, Answer, Cached, Store, decide
+from policies.findings import Reply, Report, State, shown_time
+from policies.mtasts import Domain, Mode, Record
+from policies.mtasts.errors import DNSError, MTASTSError
+from policies.socketmap.reply import NOT_FOUND, reply
+from policies.socketmap.server.caution import on_dns_error
+from policies.tlsrpt import words
+
+if TYPE_CHECKING:
+    from mtastsweb.environment import OnDNSError
+    from policies.decide import Fetched, Look
+    from policies.socketmap.dane import Verdict
+
+MAPS = {"postfix": False, "postfix-tlsrpt": True}
+"""The names under which Postfix asks, and whether the replies carry TLSRPT attributes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What DNS, the policy host and the cache say. The last three are of the cache's row."""
+
+    look: Look
+    fetched: Fetched | None
+    dane: Verdict | None
+    cached: Cached | None
+    valid_end: datetime | None
+    was_enforced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """An answer, and the policy text behind it. `edited`: by an operator."""
+
+    answer: Answer
+    text: str = ""
+    edited: bool = False
+
+
+def report(name: Domain, found: Found, setting: OnDNSError, now: datetime) -> Report:
+    """The report of a check. `setting`: what is answered where DNS fails."""
+    fresh = _outcome(name, None, found, now)
+    cached = _outcome(name, found.cached, found, now)
+    state, verdict = _verdict(name, fresh.answer, found)
+    return Report(
+        state=state,
+        verdict=verdict,
+        cached=_of_cache(found),
+        replies=tuple(
+            Reply(
+                map_name,
+                _reply(name, fresh, found, setting, tlsrpt=tlsrpt, was_enforced=False),
+                _reply(
+                    name, cached, found, setting, tlsrpt=tlsrpt, was_enforced=found.was_enforced
+                ),
+            )
+            for map_name, tlsrpt in MAPS.items()
+        ),
+        result=_json(fresh.answer),
+        cached_result=_json(cached.answer) if found.cached else "",
+        has_record=isinstance(found.look, Record),
+    )
+
+
+def _outcome(name: Domain, cached: Cached | None, found: Found, now: datetime) -> _Outcome:
+    """What a lookup comes to that has this in its cache."""
+    answer = decide(name.ascii, cached, found.look, found.fetched, now)
+    assert answer is not NEEDS_FETCH  # noqa: S101 - whoever found a record has fetched
+    fetched = found.fetched
+    if answer.store is Store.POLICY and fetched and not isinstance(fetched, MTASTSError):
+        return _Outcome(answer, fetched.text)
+    return _Outcome(answer, cached.policy_text, cached.edited) if cached else _Outcome(answer)
+
+
+def _reply(
+    name: Domain,
+    outcome: _Outcome,
+    found: Found,
+    setting: OnDNSError,
+    *,
+    tlsrpt: bool,
+    was_enforced: bool,
+) -> str:
+    """What Postfix gets."""
+    policy, error = outcome.answer.policy, outcome.answer.error
+    if policy is None and error is None:
+        payload = NOT_FOUND
+    elif policy is None:
+        payload = on_dns_error(
+            setting,
+            is_proven_attack=error is not None and error.ede is not None,
+            was_enforced=was_enforced,
+            failing_for=0.0,
+        )
+    elif policy.mode is Mode.ENFORCE and found.dane and found.dane.override is not None:
+        payload = found.dane.override
+    else:
+        payload = reply(
+            policy, name, tlsrpt=tlsrpt, policy_text=outcome.text, edited=outcome.edited
+        )
+    return payload.decode()
+
+
+def _verdict(name: Domain, fresh: Answer, found: Found) -> tuple[State, str]:
+    if isinstance(found.look, DNSError):
+        return State.BAD, (
+            f"DNS gives no answer, so nobody can tell now whether {name.unicode} uses MTA-STS."
+        )
+    if fresh.policy is not None:
+        return _of_policy(name, fresh.policy.mode, found)
+    failure = fresh.failure
+    if failure is None:
+        return State.IDLE, (
+            f"{name.unicode} does not use MTA-STS. Mail to it goes out as without it, and nothing"
+            " has to be mended unless its owner wants the protection."
+        )
+    outcome = words.outcome("sts", failure.result_type, failure.reason_code)
+    said = outcome.words if outcome else str(failure)
+    return State.BAD, (
+        f"{name.unicode} announces a policy, but it cannot be used: {said}. A mail server that has"
+        " none in its cache delivers as without MTA-STS (RFC 8461 section 3.3)."
+    )
+
+
+def _of_policy(name: Domain, mode: Mode, found: Found) -> tuple[State, str]:
+    if mode is Mode.NONE:
+        return State.IDLE, (
+            f"{name.unicode} has ended its use of MTA-STS (mode none). Mail to it goes out as"
+            " without it."
+        )
+    if mode is Mode.TESTING:
+        return State.OK, (
+            f"{name.unicode} tests MTA-STS: all is in order, mail goes out as without it, and what"
+            " would have been refused is reported."
+        )
+    if found.dane is not None and found.dane.override is not None:
+        return State.OK, (
+            f"{name.unicode} enforces MTA-STS, and its mail hosts have DANE as well, which has"
+            " precedence (RFC 8461 section 2): Postfix verifies by TLSA."
+        )
+    return State.OK, (
+        f"{name.unicode} enforces MTA-STS: mail to it is delivered only over TLS, to hosts that"
+        " fit its MX patterns and show a certificate that verifies."
+    )
+
+
+def _of_cache(found: Found) -> str:
+    cached = found.cached
+    if cached is None:
+        return "Nothing valid is cached, so a mail server's lookup does what this check did."
+    until = shown_time(found.valid_end) if found.valid_end else "its end"
+    if cached.policy is None:
+        return f"The cache backs off until {until} after a fetch that failed, and holds no policy."
+    edited = ", as an operator wrote it," if cached.edited else ""
+    return (
+        f"A policy of mode {cached.policy.mode}{edited} is cached until {until}; it applies"
+        " whatever fails."
+    )
+
+
+def _json(answer: Answer) -> str:
+    return json.dumps(answer.result.to_json(), indent=2, ensure_ascii=False)

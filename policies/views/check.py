@@ -1,0 +1,130 @@
+"""Check a domain: each step as it happens, what it means, and what Postfix would get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from policies import checkruns, tasks
+from policies.check import kept
+from policies.findings import Finding, Stage
+from policies.models import PolicyRecord
+from policies.mtasts import Domain, DomainNameError, parse_domain
+from policies.views.policies import REFETCH
+
+TYPED_LIMIT = 300
+"""Characters of what was typed that are given back; a domain name has fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A stage as the page shows it: what was found, or that it runs, waits or was not reached."""
+
+    stage: Stage
+    finding: Finding | None
+    is_running: bool
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@permission_required(REFETCH, raise_exception=True)
+def index(request: HttpRequest) -> HttpResponse:
+    """`/check/`: asks for a domain. Only a POST checks it, so that a link cannot."""
+    if request.method != "POST":
+        return _page(request, typed=request.GET.get("domain", ""))
+    typed = request.POST.get("domain", "").strip()
+    try:
+        name = parse_domain(typed)
+        row = PolicyRecord.objects.filter(domain=name.unicode).first()
+        run = checkruns.start(name, kept(row, timezone.now()), _user(request).pk)
+    except DomainNameError as error:
+        return _page(request, typed=typed, error=f"This is no domain name: {error}.")
+    except checkruns.TooManyChecks:
+        return _page(
+            request,
+            typed=typed,
+            error=f"{checkruns.AT_A_TIME} checks run already. Nothing was asked; try again in a"
+            " minute.",
+        )
+    return HttpResponseRedirect(_address(run.id, name), status=303)
+
+
+@require_safe
+@never_cache
+@permission_required(REFETCH, raise_exception=True)
+def result(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """`/check/<id>/`: a check as far as it has come; asks for itself again until it has ended."""
+    run = checkruns.find(str(run_id), _user(request).pk)
+    if run is None:
+        return _page(
+            request,
+            typed=request.GET.get("domain", ""),
+            error="This check is not kept any more: results stand for ten minutes, on the machine"
+            " that found them, for the one who asked. Nothing was stored; check again.",
+            status=200 if request.headers.get("HX-Request") == "true" else 404,
+        )
+    row = PolicyRecord.objects.filter(domain=run.name.unicode).only("domain").first()
+    return render(
+        request,
+        "check/page.html",
+        {
+            "typed": run.name.unicode,
+            "run": run,
+            "name": run.name,
+            "row": row,
+            "lines": _lines(run),
+            "policy_port": settings.MTASTS.policy_port,
+        },
+    )
+
+
+@require_POST
+@permission_required(REFETCH, raise_exception=True)
+def store(request: HttpRequest) -> HttpResponse:
+    """Have a worker fetch the policy of a domain that was checked, and store it."""
+    try:
+        name = parse_domain(request.POST.get("domain", ""))
+    except DomainNameError as error:
+        return _page(
+            request,
+            typed=request.POST.get("domain", ""),
+            error=f"Nothing was stored. This is no domain name: {error}.",
+        )
+    fetch, created = tasks.request_refetch(name, _user(request))
+    said = "is queued" if created else f"is {fetch.state} already; nothing was added"
+    messages.success(request, f"The fetch of {fetch.domain} {said}.")
+    return HttpResponseRedirect(f"{reverse('policies:fetches')}?domain={name.ascii}", status=303)
+
+
+def _page(request: HttpRequest, *, typed: str, error: str = "", status: int = 200) -> HttpResponse:
+    context = {"typed": typed[:TYPED_LIMIT], "error": error}
+    return render(request, "check/page.html", context, status=status)
+
+
+def _lines(run: checkruns.Run) -> list[Line]:
+    """All stages, in their order; of an open check the first without a finding runs."""
+    lines, is_running = [], run.is_open
+    for stage in Stage:
+        finding = run.found(stage)
+        lines.append(Line(stage, finding, is_running and finding is None))
+        is_running = is_running and finding is not None
+    return lines
+
+
+def _address(run_id: str, name: Domain) -> str:
+    return f"{reverse('policies:check-result', args=[run_id])}?domain={name.ascii}"
+
+
+def _user(request: HttpRequest) -> Any:
+    """Whoever asks; nobody without a login comes so far."""
+    return request.user
