@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from django.views.generic import RedirectView
 
-from policies.views import outcomes, policies, setup
+from policies.views import check, fetches, outcomes, policies, setup
 
 app_name = "policies"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -19,5 +19,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("outcomes/", outcomes.index, name="outcomes"),
     path("outcomes/csv/", outcomes.as_csv, name="outcomes-csv"),
     path("outcomes/report/", outcomes.report, name="outcomes-report"),
+    path("fetches/", fetches.index, name="fetches"),
+    path("fetches/<int:pk>/row/", fetches.row, name="fetch-row"),
+    path("check/", check.index, name="check"),
+    path("check/store/", check.store, name="check-store"),
+    path("check/<uuid:run_id>/", check.result, name="check-result"),
     path("setup/<str:token>/", setup.first_login, name="setup"),
 ]
