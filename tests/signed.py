@@ -25,26 +25,35 @@ _TOP = """
 
 
 class SignedRoot(Answer):
-    """Every name of DNS in one zone, the root, signed with one key.
+    """Every name of DNS in one zone, the root, signed with one key; empty until `publish`.
 
-    `records`: lines of a zone file, names absolute. `forged`: names that come unsigned or with
-    the signatures of others, as if somebody had changed their records on the way.
+    `trust_anchor`: the DS record of the key.
     """
 
-    def __init__(self, records: str, *, forged: frozenset[str] = frozenset()) -> None:
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._dnskey = dns.dnssec.make_dnskey(
+            self._key.public_key(), Algorithm.ECDSAP256SHA256, flags=257
+        )
+        self.trust_anchor = f". DS {dns.dnssec.make_ds('.', self._dnskey, DSDigest.SHA256)}"
+        self.publish("")
+
+    def publish(self, records: str, *, forged: frozenset[str] = frozenset()) -> None:
+        """Puts these records in place of the old ones: lines of a zone file, names absolute.
+
+        `forged`: names whose records come with the signatures of others, as if somebody had
+        changed them on the way.
+        """
         self._zone = dns.zone.from_text(_TOP + records, origin=".", relativize=False)
-        self._forged = frozenset(map(dns.name.from_text, forged))
-        key = ec.generate_private_key(ec.SECP256R1())
-        dnskey = dns.dnssec.make_dnskey(key.public_key(), Algorithm.ECDSAP256SHA256, flags=257)
-        self.trust_anchor = f". DS {dns.dnssec.make_ds('.', dnskey, DSDigest.SHA256)}"
         dns.dnssec.sign_zone(
             self._zone,
-            keys=[(key, dnskey)],
+            keys=[(self._key, self._dnskey)],
             add_dnskey=True,
             dnskey_ttl=300,
             lifetime=int(timedelta(days=1).total_seconds()),
         )
         self._names = sorted(self._zone.nodes)
+        self._forged = frozenset(map(dns.name.from_text, forged))
 
     def to(self, question: Question) -> dns.message.Message:
         reply = question.reply()

@@ -46,7 +46,7 @@ class Rig:
         contexts.enter_context(resolver)
 
     def mail_host(self, name: str, certificate: Certificate = Certificate.GOOD) -> str:
-        """A host that takes mail, with this certificate; its address."""
+        """A host that takes mail, with a certificate for `name`; its address."""
         address = f"{self._net}.{next(self._hosts)}"
         context = self.authority.context(certificate, name)
         self._contexts.enter_context(mail_host(address, context))
@@ -59,12 +59,13 @@ class Rig:
         *,
         mx: str | None = None,
         certificate: Certificate = Certificate.GOOD,
+        certificate_for: str | None = None,
     ) -> str:
         """A domain with this policy, or without one, and one mail host; returns the name."""
         host = mx or f"mx.{name}"
         served = self.lab.domain(name, published, id="1" if published else None)
         served.mx = Records(f"10 {host}.")
-        self.lab.zone[host, "A"] = Records(self.mail_host(host, certificate))
+        self.lab.zone[host, "A"] = Records(self.mail_host(certificate_for or host, certificate))
         return name
 
     @contextlib.contextmanager

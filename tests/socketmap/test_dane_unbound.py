@@ -53,7 +53,8 @@ FORGED = frozenset({"_25._tcp.mx.guarded.test", "broken.test"})
 @pytest.fixture(scope="module")
 def resolver(lab_server: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resolver]:
     lab_server.reset()
-    root = SignedRoot(ZONE, forged=FORGED)
+    root = SignedRoot()
+    root.publish(ZONE, forged=FORGED)
     lab_server.dns_default = lambda name, rdtype: root
     directory = tmp_path_factory.mktemp("unbound")
     with unbound(directory, lab_server.nameserver, anchor=root.trust_anchor) as nameserver:
