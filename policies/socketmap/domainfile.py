@@ -63,9 +63,15 @@ class DomainFile:
             try:
                 yield parse_domain(name).ascii
             except DomainNameError as error:
-                log.warning("%s, line %d is left out: %s", self._path, number, error)
+                log.warning(
+                    "line left out",
+                    extra={"file": self._path, "line": number, "reason": str(error)},
+                )
 
     def _complain(self, problem: str) -> None:
         if problem != self._complaint:
-            log.error("%s: %s; its last content stays in force", self._path, problem)
+            log.error(
+                "file not read, its last content stays in force",
+                extra={"file": self._path, "reason": problem},
+            )
             self._complaint = problem
