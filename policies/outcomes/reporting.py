@@ -48,7 +48,7 @@ def _results(day: date, name: Domain | None) -> Iterator[Result]:
     )
     if name is not None:
         rows = rows.filter(domain=name.unicode)
-    found = rows.select_related("policy").prefetch_related("details").order_by("domain", "id")
+    found = rows.prefetch_related("policy", "details").order_by("domain", "id")
     for _, same in groupby(found.iterator(chunk_size=CHUNK), key=lambda row: row.domain):
         yield from merge(map(_result, same))
 
