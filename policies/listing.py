@@ -7,11 +7,10 @@ is in the query string, and whatever stands there, a sensible page comes out.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -236,18 +235,22 @@ class Cursor:
             key, domain = json.loads(base64.b64decode(padded, b"-_", validate=True))
             if not isinstance(key, str) or not isinstance(domain, str) or "\0" in key + domain:
                 return None
+            f"{key}{domain}".encode()  # no database takes half of a surrogate pair
             if sort.field == "domain":
                 return cls(key, domain)
             moment = datetime.fromisoformat(key)
-            return cls(moment, domain) if moment.tzinfo else None
-        except (ValueError, TypeError, binascii.Error, RecursionError):
+            return cls(moment.astimezone(UTC), domain) if moment.tzinfo else None
+        except (ValueError, TypeError, OverflowError, RecursionError):
             return None
 
 
 def page(
     records: QuerySet[T], sort: Sort, *, after: str = "", before: str = "", size: int = PAGE
 ) -> Page[T]:
-    """The rows after or before a cursor; the first ones for none, or one that is none of ours."""
+    """The rows after or before a cursor; the first ones for none, or one that is none of ours.
+
+    The first ones, too, where all those have gone meanwhile.
+    """
     back = Cursor.read(before, sort) if before else None
     cursor = back or (Cursor.read(after, sort) if after else None)
     # Going back, the same order is read from its other end.
@@ -256,15 +259,14 @@ def page(
     order = [f"{sign}{sort.field}"]
     if sort.field != "domain":
         order.append("-domain" if back else "domain")
-    if cursor:
-        records = records.filter(_beyond(sort.field, cursor, down=down, back=back is not None))
-    found = list(records.order_by(*order)[: size + 1])
+    beyond = _beyond(sort.field, cursor, down=down, back=back is not None) if cursor else Q()
+    found = list(records.filter(beyond).order_by(*order)[: size + 1])
+    if not found:
+        return page(records, sort, size=size) if cursor else Page([])
     more = len(found) > size
     found = found[:size]
     if back:
         found.reverse()
-    if not found:
-        return Page([])
     has_before = more if back else cursor is not None
     has_after = True if back else more
     return Page(

@@ -132,11 +132,12 @@ def refetch(request: HttpRequest, domain: str) -> HttpResponse:
 @permission_required(REFETCH, raise_exception=True)
 def refetch_selected(request: HttpRequest) -> HttpResponse:
     """Have workers fetch the policies that are ticked in the list."""
-    chosen = request.POST.getlist("domain")[:SELECTED_LIMIT]
-    records = list(PolicyRecord.objects.defer("policy_text").filter(domain__in=set(chosen)))
+    # PostgreSQL refuses to compare with a NUL.
+    chosen = {text.replace("\0", "") for text in request.POST.getlist("domain")[:SELECTED_LIMIT]}
+    records = list(PolicyRecord.objects.defer("policy_text").filter(domain__in=chosen))
     asked = [tasks.request_refetch(record.name, _user(request)) for record in records]
     queued = sum(created for _, created in asked)
-    says = _counts(queued, len(asked) - queued, len(set(chosen)) - len(records))
+    says = _counts(queued, len(asked) - queued, len(chosen) - len(records))
     if _is_htmx(request):
         return render(request, "policies/rows.html", {"rows": _rows(records), "says": says})
     (messages.success if queued else messages.warning)(request, says)

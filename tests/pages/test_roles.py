@@ -59,6 +59,7 @@ WRONG_METHOD = (LOGIN, 405, 405, 405, 405, 405)
 ONE = (CACHED,)
 NONE = (ABSENT,)
 NO_NAME = ("not a domain",)
+NO_CHECK = "8e1b4a2e-0000-4000-8000-000000000000"
 
 CASES = [
     Case("GET", "healthz", everybody(200)),
@@ -89,6 +90,23 @@ CASES = [
     Case("POST", "policies:delete", acts(), ONE),
     Case("GET", "policies:delete", acts(404), NONE),
     Case("POST", "policies:delete", acts(404), NONE),
+    Case("GET", "policies:outcomes", sees()),
+    Case("POST", "policies:outcomes", WRONG_METHOD),
+    Case("GET", "policies:outcomes-csv", sees()),
+    Case("POST", "policies:outcomes-csv", WRONG_METHOD),
+    Case("GET", "policies:outcomes-report", sees()),
+    Case("GET", "policies:outcomes-report", sees(400), data={"day": "tomorrow"}),
+    Case("POST", "policies:outcomes-report", WRONG_METHOD),
+    Case("GET", "policies:fetches", sees()),
+    Case("POST", "policies:fetches", WRONG_METHOD),
+    Case("GET", "policies:fetch-row", sees(), ("1",)),
+    Case("POST", "policies:fetch-row", WRONG_METHOD, ("1",)),
+    Case("GET", "policies:check", acts(200)),
+    Case("POST", "policies:check", acts(200), data={"domain": "no name"}),
+    Case("GET", "policies:check-result", acts(404), (NO_CHECK,)),
+    Case("POST", "policies:check-result", WRONG_METHOD, (NO_CHECK,)),
+    Case("GET", "policies:check-store", WRONG_METHOD),
+    Case("POST", "policies:check-store", acts(), data={"domain": ABSENT}),
     Case("GET", "policies:setup", everybody(410), ("a-link-of-ours-that-is-used",)),
     Case("POST", "policies:setup", everybody(410), ("a-link-of-ours-that-is-used",)),
 ]

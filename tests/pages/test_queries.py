@@ -1,0 +1,86 @@
+"""How many queries a page takes: so many, however long it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from policies.models import Fetch, PolicyRecord
+from tests.pages import making
+from tests.pages.conftest import As, someone
+
+pytestmark = pytest.mark.django_db
+
+WHO = 2
+"""The session and its user …"""
+
+MAY = 2
+"""… and what the user may do, by groups and by name, where that is asked."""
+
+
+def fetches(count: int) -> None:
+    making.record("one.example")
+    Fetch.objects.bulk_create(
+        [
+            Fetch(domain="one.example", source="operator", state="done", requested_by=someone(role))
+            for role in ("operator", "superuser")
+            for _ in range(count)
+        ]
+    )
+
+
+PAGES: list[tuple[str, str, Callable[[int], object], int]] = [
+    ("/policies/", "operator", making.many, WHO + MAY + 2),
+    ("/policies/?q=d0&mode=enforce&state=valid&sort=domain", "operator", making.many, WHO + MAY + 2),
+    ("/policies/d000000.example/row/", "operator", making.many, WHO + MAY + 2),
+    ("/policies/one.example/", "operator", fetches, WHO + MAY + 2),
+    # A page of rows, their count and the count of all that is filtered, and the filters' dates.
+    ("/admin/policies/policyrecord/", "superuser", making.many, WHO + 5),
+    ("/admin/policies/fetch/", "superuser", fetches, WHO + 2),
+]
+
+
+@pytest.mark.parametrize(("path", "role", "make", "queries"), PAGES)
+@pytest.mark.parametrize("count", [1, 50])
+def test_a_page_takes_a_fixed_number_of_queries(
+    path: str,
+    role: str,
+    make: Callable[[int], object],
+    queries: int,
+    count: int,
+    as_: As,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    make(count)
+    client = as_(role)
+    with django_assert_num_queries(queries):
+        assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_a_bulk_refetch_reads_its_rows_at_once(count: int, as_: As) -> None:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    chosen = making.domains(making.many(count))
+    operator = as_("operator")
+    with CaptureQueriesContext(connection) as captured:
+        operator.post("/policies/refetch/", {"domain": chosen})
+    reads = [each for each in captured if each["sql"].startswith("SELECT")]
+    rows = [each for each in reads if 'FROM "policies_policyrecord"' in each["sql"]]
+    assert len(rows) == 1
+    assert Fetch.objects.filter(state="queued").count() == count
+
+
+def test_no_query_reads_the_texts_of_a_whole_page(as_: As) -> None:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    making.many(3)
+    with CaptureQueriesContext(connection) as captured:
+        as_("viewer").get("/policies/")
+    assert not any("policy_text" in each["sql"] for each in captured)
+    assert PolicyRecord.objects.filter(last_use__lt=timezone.now()).count() == 0
