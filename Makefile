@@ -38,8 +38,8 @@ types: $(VENV)/tests.stamp ## Check the types
 
 check: lint types test ## All of the above, as CI does
 
-bench: $(VENV)/tests.stamp ## Measure (tests/bench)
-	$(BIN)/python -m tests.bench
+bench: $(VENV)/tests.stamp ## Measure (bench)
+	$(BIN)/python -m bench
 
 clean: ## Remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.*

@@ -45,6 +45,7 @@ def children(environment: Environment) -> tuple[ChildSpec, ...]:
         name="socketmap",
         command=_manage("socketmap"),
         stage=_SERVING,
+        stop_seconds=20.0,  # for the last answers, and to write down what was used
         is_up=lambda: all(map(is_reachable, environment.socketmap_listen)),
     )
     return (web, worker, socketmap)

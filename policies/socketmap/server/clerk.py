@@ -13,7 +13,7 @@ from policies.socketmap.server.tally import Tally
 log = logging.getLogger(__name__)
 
 KIND = "socketmap"
-EVERY = 1.5
+EVERY = 2.0
 """Seconds between writes: what kill -9 loses of uses and outcomes."""
 
 BATCH = 500

@@ -1,0 +1,136 @@
+"""What is measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+from bench.load import Load, ask
+from bench.names import cached_names, new_names
+from bench.processes import Server, free_port, lab, server
+from bench.product import product
+
+CACHED = 1000
+"""Domains in memory while hits are measured."""
+
+ROUNDS = 3
+"""How often each is measured; the median counts, for other work disturbs single rounds."""
+
+SECONDS = 3.0
+NEVER_SEEN = 1000
+ASKING = 64
+"""Connections, where nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Answers from memory, per second, and latencies in microseconds.
+
+    `share`: of the bare server's rate in the same rounds.
+    """
+
+    connections: int
+    map_name: str
+    rate: float
+    bare_rate: float
+    share: float
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Misses:
+    """Names never seen. `delay`: seconds that policy hosts take. `cpu`: milliseconds for each."""
+
+    delay: float
+    rate: float
+    cpu: float
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """`loaded`: MiB with so many policies in memory, `asked`: after each was asked for.
+
+    `started`: seconds from the start to the first answer.
+    """
+
+    policies: int
+    loaded: float
+    asked: float
+    started: float
+
+
+def hits() -> Iterator[Hits]:
+    names, port = cached_names(CACHED), free_port()
+    with (
+        lab() as settings,
+        product(settings, policies=CACHED) as ours,
+        ours.socketmap() as mine,
+        server("-m", "bench.bare", str(port), str(CACHED), port=port) as bare,
+    ):
+        for map_name in ("postfix", "postfix-tlsrpt"):
+            ask(mine.port, names, connections=ASKING, seconds=0, map_name=map_name)
+        for connections in (1, 16, 64, 256):
+            for map_name in ("postfix", "postfix-tlsrpt"):
+                yield _hits(mine, bare, names, connections, map_name)
+
+
+def _hits(mine: Server, bare: Server, names: list[str], connections: int, map_name: str) -> Hits:
+    rounds: list[tuple[Load, Load]] = []
+    for _ in range(ROUNDS):
+        pair = [
+            ask(each.port, names, connections=connections, seconds=SECONDS, map_name=map_name)
+            for each in (bare, mine)
+        ]
+        rounds.append((pair[0], pair[1]))
+    return Hits(
+        connections,
+        map_name,
+        rate=median(own.rate for _, own in rounds),
+        bare_rate=median(other.rate for other, _ in rounds),
+        share=median(own.rate / other.rate for other, own in rounds),
+        p50=median(own.p50 for _, own in rounds),
+        p99=median(own.p99 for _, own in rounds),
+    )
+
+
+def misses(delay: float) -> Misses:
+    with lab(delay) as settings, product(settings) as ours, ours.socketmap() as mine:
+        ask(mine.port, new_names(ASKING, ROUNDS * NEVER_SEEN), connections=ASKING, seconds=0)
+        rounds: list[tuple[Load, float]] = []
+        for run in range(ROUNDS):
+            before = mine.cpu
+            load = ask(mine.port, new_names(NEVER_SEEN, run), connections=ASKING, seconds=0)
+            rounds.append((load, (mine.cpu - before) / NEVER_SEEN * 1000))
+    return Misses(
+        delay,
+        rate=median(load.rate for load, _ in rounds),
+        cpu=median(cpu for _, cpu in rounds),
+        p50=median(load.p50 for load, _ in rounds),
+        p99=median(load.p99 for load, _ in rounds),
+    )
+
+
+def footprint(policies: int) -> Footprint:
+    names = cached_names(policies)
+    with lab() as settings, product(settings, policies=policies) as ours:
+        with ours.socketmap() as first:
+            started = first.started
+        with ours.socketmap() as mine:
+            started = median([started, mine.started])
+            loaded = _settled_memory(mine)
+            ask(mine.port, names, connections=ASKING, seconds=0)
+            return Footprint(policies, loaded, mine.memory, started)
+
+
+def _settled_memory(running: Server) -> float:
+    """Once it no longer grows: the rows are loaded behind the first answers."""
+    last = 0.0
+    while (memory := running.memory) > last:
+        last = memory
+        time.sleep(1.0)
+    return memory

@@ -1,0 +1,21 @@
+"""Which domains of the laboratory are asked for."""
+
+from __future__ import annotations
+
+from tests.lab.synthetic import SUFFIX
+
+COUNT = 1_000_000
+"""Domains that the laboratory serves."""
+
+POLICY = f"version: STSv1\nmode: enforce\nmx: mx.{SUFFIX}\nmax_age: 604800\n"
+
+
+def cached_names(count: int) -> list[str]:
+    """Those that are in the database before."""
+    return [f"d{number}.{SUFFIX}" for number in range(count)]
+
+
+def new_names(count: int, run: int) -> list[str]:
+    """Some that were never asked for, other ones in each run."""
+    first = COUNT // 2 + run * count
+    return [f"d{number}.{SUFFIX}" for number in range(first, first + count)]
