@@ -11,7 +11,7 @@ from policies.outcomes.days import Day
 
 register = template.Library()
 
-WIDTH, HEIGHT = 720, 150
+WIDTH, HEIGHT = 900, 150
 TOP, BOTTOM = 18, 18
 """Room for the words above and below the bars."""
 
@@ -78,6 +78,6 @@ def _stacked(day: Day, highest: int) -> Iterator[Part]:
     pieces = (("ok", numbers.success), ("warn", numbers.fallback), ("bad", numbers.failure))
     for kind, number in pieces:
         if number:
-            height = max(SHORTEST, round(room * number / highest, 2))
+            height = max(SHORTEST, (room - len(pieces) * SHORTEST) * number / highest)
             y -= height
-            yield Part(kind, round(y, 2), height)
+            yield Part(kind, round(y, 2), round(height, 2))
