@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from policies.models import Change
@@ -124,6 +124,16 @@ def _without(gap: _Gap, seq: int) -> Iterable[_Gap]:
         yield _Gap(gap.first, seq - 1, gap.since)
     if seq < gap.last:
         yield _Gap(seq + 1, gap.last, gap.since)
+
+
+def newest() -> int:
+    """The number of the newest change; 0 for none."""
+    return int(Change.objects.aggregate(seq=Max("seq"))["seq"] or 0)
+
+
+def count_since(seq: int) -> int:
+    """How many changes came after that one; counted up to a thousand."""
+    return Change.objects.filter(seq__gt=seq)[:1000].count()
 
 
 def prune(now: datetime) -> None:

@@ -24,6 +24,7 @@ from policies.mtasts import DomainNameError, parse_domain
 from policies.tlsrpt.result import PolicyType, ResultType
 
 T = TypeVar("T", bound=Any)
+Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 PAGE = 50
 """Rows of a page."""
@@ -45,6 +46,7 @@ class Choice:
 
 MODES = tuple(Choice(mode, mode) for mode in PolicyRecord.Mode.values)
 STATES = (
+    Choice("held", "holds a policy"),
     Choice("valid", "valid"),
     Choice("expiring", "expires within a day"),
     Choice("expired", "expired"),
@@ -62,6 +64,20 @@ OUTCOMES = (
     Choice("none", "none yet"),
 )
 """Latest outcomes: a result type where something failed, else a policy type."""
+
+
+USED = (
+    Choice("hour", "within an hour"),
+    Choice("day", "within a day"),
+    Choice("week", "within a week"),
+    Choice("month", "within 30 days"),
+)
+_USED_WITHIN = {
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=30),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +104,7 @@ class Filters:
     mode: str = ""
     state: str = ""
     outcome: str = ""
+    used: str = ""
     sort: str = DEFAULT_SORT
 
     @classmethod
@@ -98,13 +115,14 @@ class Filters:
             mode=_known(query.get("mode", ""), MODES),
             state=_known(query.get("state", ""), STATES),
             outcome=_known(query.get("outcome", ""), OUTCOMES),
+            used=_known(query.get("used", ""), USED),
             sort=sort if (sort := query.get("sort", "")) in SORTS else DEFAULT_SORT,
         )
 
     @property
     def any(self) -> bool:
         """Whether anything is filtered."""
-        return bool(self.q or self.mode or self.state or self.outcome)
+        return bool(self.q or self.mode or self.state or self.outcome or self.used)
 
     def query(self, **changes: str) -> str:
         """The query string of these filters with some changed, without what is default."""
@@ -113,13 +131,14 @@ class Filters:
             "mode": self.mode,
             "state": self.state,
             "outcome": self.outcome,
+            "used": self.used,
             "sort": self.sort,
         } | changes
         if values["sort"] == DEFAULT_SORT:
             values["sort"] = ""
         return "?" + urlencode({key: value for key, value in values.items() if value})
 
-    def apply(self, records: QuerySet[T], now: datetime) -> QuerySet[T]:
+    def apply(self, records: Rows, now: datetime) -> Rows:
         """The rows that are asked for."""
         if self.q:
             records = search(records, self.q)
@@ -130,6 +149,8 @@ class Filters:
         if self.outcome:
             policy_type, result_type = outcome_columns(self.outcome)
             records = records.filter(outcome_type=policy_type, outcome_failure=result_type)
+        if self.used:
+            records = records.filter(last_use_key__gte=now - _USED_WITHIN[self.used])
         return records
 
 
@@ -142,13 +163,13 @@ def outcome_columns(outcome: str) -> tuple[str, str]:
     return PolicyType.STS, outcome  # a domain without a policy has nothing that fails
 
 
-def search(records: QuerySet[T], text: str) -> QuerySet[T]:
+def search(records: Rows, text: str) -> Rows:
     """Rows whose domain is asked for so (see `about`)."""
     text = text.replace("\0", "").strip()[:SEARCH_LIMIT]
     return records.filter(about(text)) if text else records
 
 
-def filter_state(records: QuerySet[T], state: str, now: datetime | None = None) -> QuerySet[T]:
+def filter_state(records: Rows, state: str, now: datetime | None = None) -> Rows:
     """Rows in one of `STATES`; all rows for any other word."""
     known = _known(state, STATES)
     return records.filter(_state(known, now or timezone.now())) if known else records
@@ -187,6 +208,8 @@ def _state(state: str, now: datetime) -> Q:
     # The IN subqueries keep the planners on the index of the order, or of the end, whichever is
     # shorter; a plain condition has them sort a million rows.
     match state:
+        case "held":
+            return Q(backoff=False)
         case "valid":
             return Q(valid_end__gt=now, backoff=False)
         case "expiring":

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, register_converter
+from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
-from policies.views import check, fetches, outcomes, policies, setup
+from policies.views import bulk, check, fetches, outcomes, policies, setup, status
+
+
+class ActionConverter(StringConverter):
+    """What can be done with many policies at once."""
+
+    regex = "|".join(bulk.PERMISSIONS)
+
+
+register_converter(ActionConverter, "action")
 
 app_name = "policies"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="policies:list"), name="home"),
     path("policies/", policies.index, name="list"),
     path("policies/refetch/", policies.refetch_selected, name="refetch-selected"),
+    path("policies/changed/", policies.changed, name="changed"),
+    path("policies/bulk/<action:action>/", bulk.act, name="bulk"),
+    path("policies/export.csv", bulk.export, {"kind": "csv"}, name="export-csv"),
+    path("policies/export.json", bulk.export, {"kind": "json"}, name="export-json"),
+    path("jobs/<int:pk>/stop/", bulk.stop, name="job-stop"),
     path("policies/<str:domain>/", policies.detail, name="detail"),
     path("policies/<str:domain>/row/", policies.row, name="row"),
     path("policies/<str:domain>/refetch/", policies.refetch, name="refetch"),
@@ -24,5 +39,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("check/", check.index, name="check"),
     path("check/store/", check.store, name="check-store"),
     path("check/<uuid:run_id>/", check.result, name="check-result"),
+    path("status/", status.index, name="status"),
     path("setup/<str:token>/", setup.first_login, name="setup"),
 ]

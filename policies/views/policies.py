@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from policies import cache, listing, tasks
+from policies import cache, changes, listing, summary, tasks, tiles
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Domain, DomainNameError, parse_domain
 from policies.tlsrpt import words
@@ -57,12 +57,19 @@ def index(request: HttpRequest) -> HttpResponse:
         before=request.GET.get("before", ""),
     )
     rows = _rows(page.rows)
+    counts = summary.latest(now)
     return render(
         request,
         "policies/list.html",
         {
             "filters": filters,
+            "tiles": tiles.tiles(counts.counts, filters),
+            "counts": counts,
+            "chips": tiles.chips(filters),
+            "seq": changes.newest(),
             "modes": listing.MODES,
+            "outcomes": listing.OUTCOMES,
+            "uses": listing.USED,
             "states": listing.STATES,
             "rows": rows,
             "open": any(row.state for row in rows),
@@ -73,6 +80,17 @@ def index(request: HttpRequest) -> HttpResponse:
             "here": request.get_full_path(),
         },
     )
+
+
+@require_safe
+@permission_required(VIEW, raise_exception=True)
+def changed(request: HttpRequest) -> HttpResponse:
+    """How many policies have changed since the list was shown; nothing for none."""
+    since = request.GET.get("since", "")
+    is_number = since.isascii() and since.isdecimal() and len(since) < 19
+    number = changes.count_since(int(since)) if is_number else 0
+    here = request.headers.get("HX-Current-URL", reverse("policies:list"))
+    return render(request, "policies/changed.html", {"number": number, "here": here})
 
 
 @require_safe

@@ -18,18 +18,13 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
-from policies import cache, fetches, outcomes, refresh
+from policies import cache, exports, fetches, outcomes, refresh
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Policy, parse_domain
 from policies.mtasts.errors import DomainNameError
 
 EX_USAGE = 64
 EX_TEMPFAIL = 75
-
-LISTED = (
-    "domain", "inserted", "valid_end", "last_update", "last_use", "backoff", "record_id",
-    "version", "mode", "mx", "max_age", "extensions", "policy_text", "refresh_due",
-)  # fmt: skip
 
 
 class Command(BaseCommand):
@@ -100,7 +95,7 @@ class Command(BaseCommand):
             records = records.filter(mode=mode)
         for record in records[:limit].iterator(chunk_size=2000):
             if json:
-                self._print_json(**record_json(record))
+                self._print_json(**exports.as_object(record))
             else:
                 self.stdout.write(record_line(record))
         return 0
@@ -175,15 +170,6 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "max_age": policy.max_age,
         "mx": [str(pattern) for pattern in policy.mx],
         "extensions": [list(pair) for pair in policy.extensions],
-    }
-
-
-def record_json(record: PolicyRecord) -> dict[str, Any]:
-    """The row's fields by name; times in ISO 8601, UTC."""
-    values = {name: getattr(record, name) for name in LISTED}
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in values.items()
     }
 
 
