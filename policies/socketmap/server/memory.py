@@ -145,6 +145,11 @@ class Memory:
         return len(self._with_rows)
 
     @property
+    def others(self) -> int:
+        """How many names without a row are."""
+        return len(self._others)
+
+    @property
     def is_full(self) -> bool:
         return self._with_rows.is_full
 
