@@ -8,3 +8,6 @@ from django.apps import AppConfig
 class PoliciesConfig(AppConfig):
     name = "policies"
     verbose_name = "MTA-STS policies"
+
+    def ready(self) -> None:
+        from policies import checks  # noqa: F401 - to register them, once models are there

@@ -6,11 +6,13 @@ database, so a row and the task that works on it are made in one transaction.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Count, Q
 from django.utils import timezone
 from django_q.conf import Conf
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
 REFETCH = "policies.tasks.refetch"
@@ -32,3 +34,26 @@ def oldest_waiting(now: datetime | None = None) -> timedelta | None:
     now = now or timezone.now()
     oldest = OrmQ.objects.filter(lock__lte=now).order_by("lock").first()
     return now - oldest.lock if oldest else None
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many tasks wait for a worker, and how many a worker has taken."""
+
+    waiting: int
+    taken: int
+
+
+def depth(now: datetime) -> Depth:
+    """How much is in the queue."""
+    waits = Count("pk", filter=Q(lock__lte=now))
+    counted = OrmQ.objects.aggregate(waiting=waits, all=Count("pk"))
+    return Depth(counted["waiting"], counted["all"] - counted["waiting"])
+
+
+def next_run(task: str) -> datetime | None:
+    """When a scheduled task is put into the queue next; None where it has no schedule."""
+    planned: datetime | None = (
+        Schedule.objects.filter(func=task).values_list("next_run", flat=True).first()
+    )
+    return planned
