@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db.models import Sum
 
-from policies import cache, outcomes, refresh, world
+from policies import cache, outcomes, refresh
 from policies.models import (
     Outcome,
     OutcomeFailure,
@@ -35,13 +35,6 @@ pytestmark = pytest.mark.django_db
 DOMAIN = "example.org"
 MIDNIGHT = NOON + timedelta(hours=12)
 EXPIRED = CertificateError("expired", reason="certificate-expired")
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    script = Script()
-    monkeypatch.setattr(world, "default", lambda: script.world)
-    return script
 
 
 def result(
@@ -88,7 +81,7 @@ class TestWhatIsCounted:
         cache.refetch(DOMAIN)
         cache.refetch(DOMAIN)
         script.pass_(hours=14)
-        refresh.run(outside=script.world)
+        refresh.run()
         assert counts() == [
             ("01", DOMAIN, "lookup", 1, 0, 0),
             ("01", DOMAIN, "operator", 2, 0, 0),
@@ -195,7 +188,7 @@ class TestReports:
         cache.refetch(DOMAIN)
         cache.upsert(DOMAIN, "1", policy(), ENFORCE)
         PolicyRecord.objects.update(refresh_due=NOON)
-        refresh.run(outside=script.world)
+        refresh.run()
         assert Outcome.objects.count() == 2
         assert self.report()["policies"] == []
 
