@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 _OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Django puts these on its records: objects, or what the message says already.
 _LEFT_OUT = _OWN_ATTRIBUTES | {"request", "server_time", "status_code", "sql", "params"}
+# Whoever has the link makes the first login; Django logs the addresses of what it refuses.
+_SETUP_TOKEN = re.compile(r"/setup/[^/\s\"]+")
 
 
 class KeyValueFormatter(logging.Formatter):
@@ -31,7 +34,8 @@ class KeyValueFormatter(logging.Formatter):
         facts |= {key: value for key, value in vars(record).items() if key not in _LEFT_OUT}
         if record.exc_info:
             facts["exception"] = self.formatException(record.exc_info)
-        return " ".join(f"{key}={_quoted(str(value))}" for key, value in facts.items())
+        line = " ".join(f"{key}={_quoted(str(value))}" for key, value in facts.items())
+        return _SETUP_TOKEN.sub("/setup/…", line)
 
 
 def _quoted(value: str) -> str:

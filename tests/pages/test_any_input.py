@@ -45,7 +45,9 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=6,
 )  # fmt: skip
-cursors = texts | json_values.map(encoded) | st.lists(json_values, min_size=2, max_size=2).map(encoded)
+cursors = (
+    texts | json_values.map(encoded) | st.lists(json_values, min_size=2, max_size=2).map(encoded)
+)
 keys = st.sampled_from(["q", "mode", "state", "outcome", "sort", "after", "before", "page"])
 
 

@@ -34,7 +34,12 @@ def fetches(count: int) -> None:
 
 PAGES: list[tuple[str, str, Callable[[int], object], int]] = [
     ("/policies/", "operator", making.many, WHO + MAY + 2),
-    ("/policies/?q=d0&mode=enforce&state=valid&sort=domain", "operator", making.many, WHO + MAY + 2),
+    (
+        "/policies/?q=d0&mode=enforce&state=valid&sort=domain",
+        "operator",
+        making.many,
+        WHO + MAY + 2,
+    ),
     ("/policies/d000000.example/row/", "operator", making.many, WHO + MAY + 2),
     ("/policies/one.example/", "operator", fetches, WHO + MAY + 2),
     # A page of rows, their count and the count of all that is filtered, and the filters' dates.
