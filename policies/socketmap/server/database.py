@@ -33,6 +33,7 @@ class Database:
             self._free.put(None)  # not opened yet
         self._here = threading.local()
         self._away = threading.Event()
+        self._losses = 0
 
     @property
     def is_away(self) -> bool:
@@ -45,6 +46,7 @@ class Database:
                 self._away.clear()
                 log.warning("the database answers again")
         elif not self._away.is_set():
+            self._losses += 1
             self._away.set()
             log.error("the database does not answer", extra={"error": str(error)})
 
@@ -64,6 +66,7 @@ class Database:
             wrapper = connections.create_connection(_ALIAS)
             wrapper.inc_thread_sharing()  # never two at a time
             lent = _Lent(wrapper)
+        lent.survive(self._losses)
         connections[_ALIAS] = lent.wrapper
         self._here.lent = lent
 
@@ -91,6 +94,13 @@ class _Lent:
     def __init__(self, wrapper: BaseDatabaseWrapper) -> None:
         self.wrapper = wrapper
         self._opened = time.monotonic()
+        self._losses = 0
+
+    def survive(self, losses: int) -> None:
+        """Open it anew where the database was lost since it was: it can be of no use."""
+        if losses != self._losses:
+            self.wrapper.close()
+            self._losses = losses
 
     def tidy(self, now: float) -> None:
         """Close it where the next one had better open it anew."""

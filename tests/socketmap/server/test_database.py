@@ -88,6 +88,21 @@ def test_a_new_name_is_looked_up_where_all_rows_are_known(
     assert server.ask("new.example") == SECURE
 
 
+def test_what_was_looked_up_meanwhile_is_stored_once_the_database_is_back(
+    serve: Serve, script: Script, away: threading.Event
+) -> None:
+    script.publish(ENFORCE)
+    server = serve().loaded()
+    away.set()
+    server.wait_until(lambda: is_away(server))
+    server.ask("new.example")
+    away.clear()
+    server.wait_until(lambda: not is_away(server))
+    server.pass_(60)
+    assert server.ask("new.example") == SECURE
+    assert PolicyRecord.objects.get().domain == "new.example"
+
+
 def test_a_new_name_is_deferred_where_not_all_rows_are_known(
     serve: Serve, script: Script, away: threading.Event
 ) -> None:
