@@ -71,8 +71,9 @@ class _Found:
 class DaneCheck:
     """Judges domains one by one; many threads may do so at once.
 
-    `timeout`: seconds for one domain, all its hosts included. `listed`: domains that are left to
-    DANE whatever DNS says and whatever `on_dane` is.
+    `timeout`: seconds for one domain, all its hosts included, or what the resolver has for one
+    question where that is less. `listed`: domains that are left to DANE whatever DNS says and
+    whatever `on_dane` is.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class DaneCheck:
         self._resolver = resolver
         self._on_dane = on_dane
         self._listed = listed
-        self._timeout = timeout
+        self._timeout = min(timeout, resolver.timeout)
 
     def listed(self) -> frozenset[str]:
         """The domains, as A-labels, that always get NOT_FOUND: what the file says now."""
@@ -169,7 +170,7 @@ class _Search:
     def _is_unsigned(self, host: str, address: Answer) -> bool:
         """Whether `host` lies in a zone without DNSSEC, where DANE never applies.
 
-        RFC 7672 section 2.1.2: there a mail server does not even ask for TLSA records, as some
+        RFC 7672 section 2.2.2: there a mail server does not even ask for TLSA records, as some
         nameservers never answer such questions. The domain's own zone has just been proven.
         """
         if host == self._domain.ascii or host.endswith(f".{self._domain.ascii}"):
