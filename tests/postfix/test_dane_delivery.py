@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,15 +34,16 @@ def dane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaneRig]:
         yield DaneRig(lab, tmp_path_factory.mktemp("dane"), contexts)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def postfix_with(
     dane: DaneRig, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Postfix]]:
     """A Postfix with level "dane" that asks a product with this SOCKETMAP_DANE."""
+    environment = migrated(tmp_path_factory.mktemp("product")) | dane.settings()
     with contextlib.ExitStack() as contexts:
 
+        @cache
         def start(setting: str) -> Postfix:
-            environment = migrated(tmp_path_factory.mktemp("product")) | dane.settings()
             product = contexts.enter_context(socketmap(environment | {"SOCKETMAP_DANE": setting}))
             parameters = {
                 "smtp_dns_support_level": "dnssec",
