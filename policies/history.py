@@ -109,10 +109,8 @@ class Change:
         return ""
 
 
-def of(domain: str, limit: int | None = None) -> list[Change]:
-    """The versions of a domain's policy, newest first."""
-    versions = list(PolicyVersion.objects.filter(domain=domain)[: limit and limit + 1])
-    changes = [
-        Change(each, before) for each, before in zip(versions, [*versions[1:], None], strict=True)
-    ]
-    return changes[:limit]
+def of(domain: str, limit: int) -> list[Change]:
+    """The latest versions of a domain's policy, newest first."""
+    versions = list(PolicyVersion.objects.filter(domain=domain)[: limit + 1])
+    before = [*versions[1:], None]
+    return [Change(*pair) for pair in zip(versions, before, strict=False)][:limit]

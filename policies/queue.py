@@ -24,6 +24,11 @@ def put_refetch(fetch_id: int) -> None:
     async_task(REFETCH, fetch_id, task_name=f"refetch {fetch_id}", save=False)
 
 
+def put_tick() -> None:
+    """Have a worker tick now, and not only when the schedule says so."""
+    async_task(TICK, task_name="first tick", save=False)
+
+
 def task_timeout() -> float:
     """Seconds after which a running task is killed."""
     return float(Conf.TIMEOUT)

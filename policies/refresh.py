@@ -263,6 +263,8 @@ class _Round:
 
 def _save(batch: list[Worked], counts: Counts, progress: jobs.Progress) -> None:
     """Write what came of some rows, but for those that someone else changed meanwhile."""
+    # In one order everywhere, or two who write many rows wait for each other.
+    batch.sort(key=lambda worked: worked.row.domain)
     gone = [worked.row for worked in batch if worked.is_removed]
     kept = [worked.row for worked in batch if not worked.is_removed]
     with transaction.atomic():

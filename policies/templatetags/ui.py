@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from policies import diffs
 from policies.mtasts import DomainNameError, parse_domain
 
 register = template.Library()
@@ -214,6 +215,21 @@ def code_lines(text: str, bad_line: int = 0) -> SafeString:
         ),
     )
     return format_html('<pre class="code" tabindex="0"><code>{}</code></pre>', lines)
+
+
+@register.simple_tag
+def code_diff(before: str, after: str) -> SafeString:
+    """What changed between two texts; each line says in words, too, what became of it."""
+    words = {diffs.Kind.ADDED: "added: ", diffs.Kind.REMOVED: "removed: "}
+    lines = format_html_join(
+        "",
+        '<span class="line {}"><span class="visually-hidden">{}</span>{}\n</span>',
+        (
+            (line.kind, words.get(line.kind, ""), _with_odd_characters_shown(line.text))
+            for line in diffs.diff(before, after)
+        ),
+    )
+    return format_html('<pre class="code diff" tabindex="0"><code>{}</code></pre>', lines)
 
 
 def _with_odd_characters_shown(row: str) -> SafeString:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.decorators import permission_required
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Max
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -16,7 +18,8 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from policies import cache, changes, listing, summary, tasks, tiles
+from policies import cache, changes, listing, outcomes, summary, tasks, tiles
+from policies import history as versions
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Domain, DomainNameError, parse_domain
 from policies.tlsrpt import words
@@ -26,6 +29,8 @@ REFETCH = "policies.refetch_policyrecord"
 DELETE = "policies.delete_policyrecord"
 
 FETCHES_SHOWN = 50
+VERSIONS_SHOWN = 10
+LOG_SHOWN = 20
 SELECTED_LIMIT = 500
 """Domains that one selection may hold; the list shows 50 a page."""
 
@@ -43,6 +48,15 @@ class Row:
     def state(self) -> str:
         """The class of the table row: what the fetch is doing, where one is open."""
         return self.fetch.state if self.fetch and self.fetch.is_open else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """Seconds that a policy has left, of how many, and what to think of it."""
+
+    left: float
+    total: float
+    kind: str
 
 
 @require_safe
@@ -126,6 +140,10 @@ def detail(request: HttpRequest, domain: str) -> HttpResponse:
             "fetches": fetches,
             "open_fetch": open_fetch,
             "bad_line": _bad_line(record, fetches),
+            "history": outcomes.history(record.domain, now),
+            "versions": versions.of(record.domain, VERSIONS_SHOWN),
+            "log": _log(record),
+            "life": _life(record, now),
         },
     )
 
@@ -217,6 +235,22 @@ def _bad_line(record: PolicyRecord, fetches: list[Fetch]) -> int:
         if first == "line" and number.isascii() and number.isdecimal():
             return int(number)
     return 0
+
+
+def _log(record: PolicyRecord) -> list[LogEntry]:
+    """What people did to this policy, latest first."""
+    kind = ContentType.objects.get_for_model(PolicyRecord)
+    entries = LogEntry.objects.filter(content_type=kind, object_id=str(record.pk))
+    return list(entries.select_related("user").order_by("-action_time")[:LOG_SHOWN])
+
+
+def _life(record: PolicyRecord, now: datetime) -> Life | None:
+    """How much of the policy's life is left; None where there is no policy."""
+    if record.backoff or not record.max_age:
+        return None
+    left = max(0.0, (record.valid_end - now).total_seconds())
+    share = left / record.max_age
+    return Life(left, record.max_age, "ok" if share > 0.25 else "warn" if left else "bad")
 
 
 def _says(fetch: Fetch, *, created: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from policies import setup
+from policies import queue, setup
 from policies.supervisor.product import child_environ, children, is_reachable
 from policies.supervisor.supervisor import AlreadyRunning, Supervisor, exclusive
 
@@ -38,4 +38,5 @@ class Command(BaseCommand):
         self.stdout.write(f"Socketmap: {listens}")
         if setup.is_open():
             self.stdout.write(f"First login: {setup.make_link()}")
+        queue.put_tick()
         self.stdout.flush()
