@@ -20,6 +20,7 @@ from policies.findings import Fact, Finding, Report, Stage, State, shown_text, s
 from policies.mtasts import Domain, Mode, Policy, Record, select_record
 from policies.mtasts.addresses import is_allowed
 from policies.mtasts.dns import Answer, Resolver
+from policies.mtasts.ede import VALIDATION_FAILURES
 from policies.mtasts.errors import (
     CertificateError,
     DNSError,
@@ -194,7 +195,7 @@ def _look(name: Domain, resolver: Resolver, teller: _Teller) -> Look:
     try:
         answer = resolver.query(asked, "TXT")
     except DNSError as error:
-        teller.fail(Stage.TXT, "no answer", error, Fact.of("Asked for", f"{asked} TXT"))
+        teller.fail(Stage.TXT, "no answer", error, *_dns_failure_facts(asked, error))
         return error
     teller.tell(Stage.TXT, State.OK, "answered", *_txt_facts(asked, answer))
     try:
@@ -213,6 +214,13 @@ def _look(name: Domain, resolver: Resolver, teller: _Teller) -> Look:
         Fact.of("Extensions", *(extensions or ["none"])),
     )
     return record
+
+
+def _dns_failure_facts(asked: str, error: DNSError) -> list[Fact]:
+    facts = [Fact.of("Asked for", f"{asked} TXT")]
+    if error.ede is not None:
+        facts.append(Fact.of("Extended error", f"{error.ede} {VALIDATION_FAILURES[error.ede]}"))
+    return facts
 
 
 def _txt_facts(asked: str, answer: Answer) -> list[Fact]:

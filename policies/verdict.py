@@ -67,6 +67,7 @@ def report(name: Domain, found: Found, setting: OnDNSError, now: datetime) -> Re
         result=_json(fresh.answer),
         cached_result=_json(cached.answer) if found.cached else "",
         has_record=isinstance(found.look, Record),
+        is_reported=fresh.answer.error is None,
     )
 
 

@@ -21,11 +21,11 @@ def items(now: datetime) -> list[Item]:
     beats = list(Heartbeat.objects.order_by("kind", "node"))
     return [
         *processes("worker", beats, now),
-        *processes("socketmap", beats, now),
         waiting(now),
         refreshes(now),
         database(),
         resolver(),
         disk(),
+        *processes("socketmap", beats, now),
         versions(),
     ]

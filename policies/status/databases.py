@@ -18,7 +18,7 @@ def database() -> Item:
     took = _latency()
     facts = (
         *(_of_sqlite() if connection.vendor == "sqlite" else _of_postgresql()),
-        Fact("Answers in", f"{took * 1000:.1f} ms"),
+        Fact("Answers in", f"{max(took * 1000, 0.1):.1f} ms"),
     )
     if took > SLOW:
         todo = "Every page and every lookup waits for it. See how busy its machine and disk are."

@@ -42,7 +42,7 @@ def _process(kind: str, beat: Heartbeat, now: datetime, *, others_work: bool) ->
     title = f"{kind.capitalize()} on {beat.node}"
     facts = (
         Fact("Last sign of life", moment=beat.at, is_moment=True),
-        *_details(beat.details if isinstance(beat.details, dict) else {}),
+        *_details(beat.details if isinstance(beat.details, dict) else {}, beat.at),
     )
     silence = now - beat.at
     if silence <= SILENT_AFTER:
@@ -55,7 +55,6 @@ def _process(kind: str, beat: Heartbeat, now: datetime, *, others_work: bool) ->
 
 _LABELS = {
     "pid": "Process",
-    "running_seconds": "Running for, seconds",
     "answers": "Answers from memory",
     "misses": "Looked up",
     "not_ours": "Keys that are no domain",
@@ -70,15 +69,17 @@ _LABELS = {
 }
 
 
-def _details(details: Mapping[str, Any]) -> Iterator[Fact]:
+def _details(details: Mapping[str, Any], at: datetime) -> Iterator[Fact]:
     """What a process tells of itself; what we have no word for keeps its own."""
     for key, value in details.items():
         label = _LABELS.get(key, str(key).replace("_", " ").capitalize())
-        if isinstance(value, dict):
-            parts = [f"{name}: {number}" for name, number in value.items()]
+        if key == "running_seconds" and isinstance(value, int):
+            yield Fact("Started", moment=at - timedelta(seconds=value), is_moment=True)
+        elif isinstance(value, dict):
+            parts = [f"{name}: {_said(number)}" for name, number in value.items()]
             yield Fact(label, ", ".join(parts) or "none")
         elif value != "":
-            yield Fact(label, _said(value))
+            yield Fact(label, str(value) if key == "pid" else _said(value))
 
 
 def _said(value: object) -> str:

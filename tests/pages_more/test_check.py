@@ -477,6 +477,8 @@ def test_postfix_gets_what_the_setting_says_where_dns_fails(
     page = checked(operator)
     assert reply in page
     assert "nobody can tell now whether example.test uses MTA-STS" in page
+    assert "it may be our resolver that fails" in page
+    assert ("Extended error 6 dnssec-bogus" in page) == (ede == 6)
 
 
 def test_dane_has_precedence(lab: Lab, host: Host, operator: Client) -> None:

@@ -89,10 +89,13 @@ def test_a_machine_taken_out_of_service_is_no_alarm_while_another_works() -> Non
 def test_the_socketmap_tells_of_itself(viewer: Client) -> None:
     beat(
         "socketmap", answers=1234567, has_all_policies=True, validation="",
-        forced={"dns-deadline": 3, "broken": 1}, something_new="<b>x</b>", deeper=[1, 2],
+        pid=30481, running_seconds=60, forced={"dns-deadline": 3, "broken": 1},
+        something_new="<b>x</b>", deeper=[1, 2],
     )  # fmt: skip
     page = shown(viewer)
     for words in (
+        "Process 30481",
+        "Started 1 min ago",
         "Answers from memory 1,234,567",
         "All policies in memory yes",
         "Answers forced dns-deadline: 3, broken: 1",
