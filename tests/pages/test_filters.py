@@ -71,6 +71,7 @@ def test_each_state_is_found() -> None:
     making.record("unused.example", valid_end=now + timedelta(days=7))
     lasting = {"well.example", "failing.example", "edited.example", "unused.example"}
     assert {choice.value: found(state=choice.value) for choice in listing.STATES} == {
+        "held": lasting | {"soon.example", "ended.example"},
         "valid": lasting | {"soon.example"},
         "expiring": {"soon.example"},
         "expired": {"ended.example"},

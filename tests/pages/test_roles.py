@@ -5,7 +5,7 @@ A new address of the product, or a new model in the admin, has to find its place
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from mtastsweb.values import Address
 from policies import setup
 from policies.models import PolicyRecord
 from tests.pages import making
@@ -86,6 +87,19 @@ CASES = [
     Case("POST", "policies:refetch-selected", acts(), data={"domain": ABSENT}),
     Case("POST", "policies:refetch-selected", acts()),
     Case("GET", "policies:refetch-selected", WRONG_METHOD),
+    Case("GET", "policies:changed", sees(), data={"since": "0"}),
+    Case("POST", "policies:changed", WRONG_METHOD),
+    Case("POST", "policies:bulk", acts(200), ("refetch",), data={"all": "1"}),
+    Case("POST", "policies:bulk", acts(), ("refetch",), data={"all": "1", "confirmed": "1"}),
+    Case("POST", "policies:bulk", acts(200), ("delete",), data={"domain": CACHED}),
+    Case("POST", "policies:bulk", acts(), ("delete",), data={"domain": CACHED, "confirmed": "1"}),
+    Case("POST", "policies:bulk", acts(), ("delete",)),
+    Case("GET", "policies:bulk", WRONG_METHOD, ("delete",)),
+    Case("GET", "policies:export-csv", sees()),
+    Case("POST", "policies:export-csv", WRONG_METHOD),
+    Case("GET", "policies:export-json", sees()),
+    Case("POST", "policies:job-stop", acts(), ("1",)),
+    Case("GET", "policies:job-stop", WRONG_METHOD, ("1",)),
     Case("GET", "policies:delete", acts(200), ONE),
     Case("POST", "policies:delete", acts(), ONE),
     Case("GET", "policies:delete", acts(404), NONE),
@@ -101,6 +115,8 @@ CASES = [
     Case("POST", "policies:fetches", WRONG_METHOD),
     Case("GET", "policies:fetch-row", sees(), ("1",)),
     Case("POST", "policies:fetch-row", WRONG_METHOD, ("1",)),
+    Case("GET", "policies:status", sees()),
+    Case("POST", "policies:status", WRONG_METHOD),
     Case("GET", "policies:check", acts(200)),
     Case("POST", "policies:check", acts(200), data={"domain": "no name"}),
     Case("GET", "policies:check-result", acts(404), (NO_CHECK,)),
@@ -126,6 +142,12 @@ ADMINISTERED = {
     "django_q.failure": ((403, 403, 403, 403), (200, 200, 403, 200)),
     "django_q.ormq": ((403, 403, 403, 403), (200, 200, 403, 200)),
 }
+
+
+@pytest.fixture(autouse=True)
+def _near_resolver(change_environment: Callable[..., None]) -> None:
+    """Status asks the resolver: one where nobody listens says no at once."""
+    change_environment(nameservers=(Address("127.0.0.1", 1),), dns_timeout=0.5)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
