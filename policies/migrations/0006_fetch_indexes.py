@@ -7,6 +7,11 @@ class Migration(migrations.Migration):
     dependencies = [("policies", "0005_jobs")]
 
     operations = [
+        migrations.RemoveIndex(model_name="fetch", name="fetch_by_domain"),
+        migrations.AddIndex(
+            model_name="fetch",
+            index=models.Index(fields=["domain", "-queued_at", "-id"], name="fetch_by_domain"),
+        ),
         migrations.RemoveIndex(model_name="fetch", name="fetch_by_time"),
         migrations.AddIndex(
             model_name="fetch",

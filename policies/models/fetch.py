@@ -58,7 +58,7 @@ class Fetch(models.Model):
         ordering: ClassVar = ["-queued_at", "-pk"]
         verbose_name_plural = "fetches"
         indexes: ClassVar = [
-            models.Index(fields=["domain", "-queued_at"], name="fetch_by_domain"),
+            models.Index(fields=["domain", "-queued_at", "-id"], name="fetch_by_domain"),
             models.Index(fields=["-queued_at", "-id"], name="fetch_by_time"),
             models.Index(fields=["outcome", "-queued_at", "-id"], name="fetch_by_outcome"),
             models.Index(fields=["source", "-queued_at", "-id"], name="fetch_by_source"),
