@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from policies import leases
 from policies.models import Job, PolicyRecord
 from policies.querysets import PolicyRecordQuerySet
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 LOST = timedelta(hours=1)
 """A tick's round that runs for longer has lost its worker."""
+
+LEASE = "refresh"
+"""What the periodic refresh holds while it works: one round at a time."""
+
+PAUSE = timedelta(hours=1)
 
 KEPT = 200
 """Jobs of the past that are kept to be shown."""
@@ -39,11 +45,17 @@ def begin_refetch(chosen: PolicyRecordQuerySet, description: str, user: User | N
 
 
 def stop(job: Job) -> bool:
-    """Take on no more of a job; whether it was running. What is under way ends by itself."""
+    """Take on no more of a job; whether it was running. What is under way ends by itself.
+
+    The periodic refresh pauses for an hour: its next round would take up the same work.
+    """
+    now = timezone.now()
     with transaction.atomic():
         running = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING)
-        was_running = running.update(state=Job.State.STOPPED, finished_at=timezone.now())
+        was_running = running.update(state=Job.State.STOPPED, finished_at=now)
         PolicyRecord.objects.filter(job=job.pk).update(job=None)
+        if was_running and job.kind == Job.Kind.REFRESH:
+            leases.pause(LEASE, now + PAUSE)
     return bool(was_running)
 
 
@@ -96,6 +108,13 @@ class Progress:
             complete.update(state=Job.State.DONE, finished_at=timezone.now())
         self._done.clear()
         self._failed.clear()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody stopped this round."""
+        if self._round is None:
+            return False
+        return Job.objects.filter(pk=self._round, state=Job.State.STOPPED).exists()
 
     def end_round(self) -> None:
         """The round is over; what was not worked is left to the next."""

@@ -24,3 +24,22 @@ def held(name: str, span: timedelta, now: datetime) -> Iterator[bool]:
     finally:
         if ours:
             Lease.objects.filter(name=name, holder=holder).update(holder="", until=None)
+
+
+PAUSED = "paused"
+
+
+def pause(name: str, until: datetime) -> None:
+    """Keep everybody from the lease until then. Who holds it goes on to the end of its block."""
+    Lease.objects.update_or_create(name=name, defaults={"holder": PAUSED, "until": until})
+
+
+def resume(name: str) -> bool:
+    """End a pause; whether there was one."""
+    return bool(Lease.objects.filter(name=name, holder=PAUSED).update(holder="", until=None))
+
+
+def paused_until(name: str, now: datetime) -> datetime | None:
+    """When the pause ends; None where there is none."""
+    lease = Lease.objects.filter(name=name, holder=PAUSED, until__gt=now).first()
+    return lease.until if lease else None

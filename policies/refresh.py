@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LEASE = "refresh"
 BATCH = 500
 """Rows written at a time: more would hold the database from others for too long."""
 
@@ -112,7 +111,7 @@ class Worked:
 def tick(*, outside: World | None = None, stopping: Stopping = never) -> Counts | None:
     """A round for `CLAIMING`, unless one is under way somewhere; then None."""
     now = (outside or world.default()).now()
-    with leases.held(LEASE, CLAIMING + work_time(), now) as ours:
+    with leases.held(jobs.LEASE, CLAIMING + work_time(), now) as ours:
         if not ours:
             return None
         return run(outside=outside, claiming_for=CLAIMING, stopping=stopping)
@@ -259,6 +258,8 @@ class _Round:
         batch, self._done = self._done[:BATCH], self._done[BATCH:]
         _save(batch, self._counts, self._jobs)
         self._saved = time.monotonic()
+        if self._jobs.is_stopped:
+            self._end = self._saved
 
 
 def _save(batch: list[Worked], counts: Counts, progress: jobs.Progress) -> None:

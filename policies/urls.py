@@ -6,7 +6,7 @@ from django.urls import URLPattern, URLResolver, path, register_converter
 from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
-from policies.views import bulk, check, fetches, outcomes, policies, setup, status
+from policies.views import audit, bulk, check, fetches, jobs, outcomes, policies, setup, status
 
 
 class ActionConverter(StringConverter):
@@ -26,7 +26,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("policies/bulk/<action:action>/", bulk.act, name="bulk"),
     path("policies/export.csv", bulk.export, {"kind": "csv"}, name="export-csv"),
     path("policies/export.json", bulk.export, {"kind": "json"}, name="export-json"),
-    path("jobs/<int:pk>/stop/", bulk.stop, name="job-stop"),
+    path("jobs/", jobs.panel, name="jobs"),
+    path("jobs/resume/", jobs.resume, name="jobs-resume"),
+    path("jobs/<int:pk>/stop/", jobs.stop, name="job-stop"),
+    path("audit/", audit.index, name="audit"),
     path("policies/<str:domain>/", policies.detail, name="detail"),
     path("policies/<str:domain>/row/", policies.row, name="row"),
     path("policies/<str:domain>/refetch/", policies.refetch, name="refetch"),

@@ -308,13 +308,13 @@ class TestTick:
         cached(script)
         make_due()
         script.publish()
-        with leases.held(refresh.LEASE, timedelta(minutes=1), NOON) as ours:
+        with leases.held(jobs.LEASE, timedelta(minutes=1), NOON) as ours:
             assert ours
             assert refresh.tick() is None
         assert refresh.tick() == Counts(due=1, unchanged=1)
 
     def test_a_lease_that_was_not_given_back_lapses(self, script: Script) -> None:
-        holder = leases.held(refresh.LEASE, timedelta(minutes=1), NOON)
+        holder = leases.held(jobs.LEASE, timedelta(minutes=1), NOON)
         holder.__enter__()
         assert refresh.tick() is None
         script.pass_(minutes=1)

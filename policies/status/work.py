@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from policies import queue, refresh
+from policies import jobs, queue
 from policies.models import Fetch, Lease, PolicyRecord
 from policies.status.parts import Fact, Item, State
 from policies.status.processes import ABSENT, SILENT_AFTER
@@ -36,7 +36,7 @@ def refreshes(now: datetime) -> Item:
         .values_list("finished_at", flat=True)
         .first()
     )
-    lease = Lease.objects.filter(name=refresh.LEASE).first()
+    lease = Lease.objects.filter(name=jobs.LEASE).first()
     due = PolicyRecord.objects.due(now)[:DUE_COUNTED].count()
     running = lease is not None and lease.until is not None and lease.until > now
     facts = (

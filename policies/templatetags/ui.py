@@ -78,6 +78,7 @@ NAV = (
     ("Outcomes", "policies:outcomes"),
     ("Check", "policies:check"),
     ("Status", "policies:status"),
+    ("Log", "policies:audit"),
     ("Admin", "admin:index"),
 )
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from policies import cache, exports, jobs, listing
-from policies.models import Job, PolicyRecord
+from policies.models import PolicyRecord
 from policies.querysets import PolicyRecordQuerySet
 from policies.views.policies import DELETE, REFETCH, SELECTED_LIMIT, VIEW
 
@@ -119,17 +119,3 @@ def _description(choice: Choice) -> str:
     if choice.domains:
         return ", ".join(choice.domains)
     return f"all policies{choice.query and ' that match ' + choice.query}"
-
-
-@require_POST
-@permission_required(REFETCH, raise_exception=True)
-def stop(request: HttpRequest, pk: int) -> HttpResponse:
-    """Stop a job; what is under way ends by itself."""
-    job = Job.objects.filter(pk=pk).first()
-    if job is None or not jobs.stop(job):
-        messages.warning(request, "This job has ended already; nothing was stopped.")
-    else:
-        user: Any = request.user
-        LogEntry.objects.log_actions(user.pk, [job], DELETION, change_message="Stopped.")
-        messages.success(request, f"Job {pk} is stopped. What is under way ends by itself.")
-    return HttpResponseRedirect(reverse("policies:fetches"), status=303)

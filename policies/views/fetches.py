@@ -15,6 +15,7 @@ from policies import fetch_listing
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import DomainNameError, parse_domain
 from policies.tlsrpt import words
+from policies.views import jobs
 from policies.views.policies import VIEW
 
 
@@ -47,6 +48,7 @@ def index(request: HttpRequest) -> HttpResponse:
             "outcomes": fetch_listing.OUTCOMES,
             "spans": fetch_listing.SINCE,
             "sorts": fetch_listing.SORTS,
+            **jobs.overview(timezone.now()),
             "rows": _rows(page.rows),
             "open": any(fetch.is_open for fetch in page.rows),
             "is_paged": any(name in request.GET for name in ("after", "before")),

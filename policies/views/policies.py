@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.decorators import permission_required
@@ -92,6 +93,7 @@ def index(request: HttpRequest) -> HttpResponse:
             "next": page.after and f"{filters.query(after=page.after)}",
             "sorts": {name: filters.query(sort=name) for name in listing.SORTS},
             "here": request.get_full_path(),
+            "socketmap": settings.MTASTS.socketmap_listen[0],
         },
     )
 

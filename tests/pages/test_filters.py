@@ -118,7 +118,9 @@ def test_an_outcome_is_found_by_its_result_type() -> None:
 
 def test_an_empty_cache_says_how_to_go_on_and_an_empty_search_how_to_go_back(as_: As) -> None:
     viewer = as_("viewer")
-    assert b"manage.py mtasts get" in viewer.get("/policies/").content
+    assert (
+        b"smtp_tls_policy_maps = socketmap:inet:127.0.0.1:8461" in viewer.get("/policies/").content
+    )
     making.record("a.example")
     page = viewer.get("/policies/?q=nothing-like-it").content
     assert b"No policy matches" in page

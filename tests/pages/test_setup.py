@@ -39,7 +39,7 @@ def test_the_link_makes_the_first_user_who_may_do_all_and_is_logged_in(client: C
     assert (user.username, user.is_superuser, user.is_staff) == ("first", True, True)
     page = client.get("/policies/")
     assert page.status_code == 200
-    assert b"manage.py mtasts get" in page.content
+    assert b"smtp_tls_policy_maps = socketmap:inet:127.0.0.1:8461" in page.content
 
 
 @pytest.mark.django_db
