@@ -75,9 +75,12 @@ TEMPLATES = [
 
 def _database() -> dict[str, Any]:
     if not MTASTS.is_sqlite:
-        return {
+        database = {
             **dj_database_url.parse(MTASTS.database_url, conn_max_age=60, conn_health_checks=True)
         }
+        # Seconds: a host that swallows packets must not hold a connection for minutes.
+        options = {"connect_timeout": 5, **database.get("OPTIONS", {})}
+        return {**database, "OPTIONS": options}
     return {
         **dj_database_url.parse(MTASTS.database_url),
         # Writers queue up instead of failing with "database is locked": WAL lets readers go on,

@@ -11,7 +11,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
-_PREFIXES = ("HISTORY_", "METRICS_", "MTASTS_", "OUTCOME_", "REFRESH_", "REPORT_", "SOCKETMAP_", "WEB_")
+_PREFIXES = (
+    "HISTORY_",
+    "METRICS_",
+    "MTASTS_",
+    "OUTCOME_",
+    "REFRESH_",
+    "REPORT_",
+    "SOCKETMAP_",
+    "WEB_",
+)
 _NAMES = (
     "ALLOWED_HOSTS",
     "CSRF_TRUSTED_ORIGINS",

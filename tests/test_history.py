@@ -19,7 +19,9 @@ DOMAIN = "example.org"
 
 def seen() -> list[tuple[str, str, str]]:
     """Mode, id and kind of change, newest first."""
-    return [(each.version.mode, each.version.record_id, each.kind) for each in history.of(DOMAIN, 9)]
+    return [
+        (each.version.mode, each.version.record_id, each.kind) for each in history.of(DOMAIN, 9)
+    ]
 
 
 def test_a_lookup_a_refresh_and_an_operator_each_find_versions(script: Script) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from typing import NamedTuple
 
@@ -15,8 +15,9 @@ from policies.tlsrpt.result import Result
 
 
 class Key(NamedTuple):
-    """Lookups of a domain that ended alike. `has_row`: and are uses of its row."""
+    """Lookups of a domain that ended alike, on one day. `has_row`: and are uses of its row."""
 
+    day: date
     domain: str
     has_row: bool
     result: Result
@@ -40,7 +41,7 @@ class Tally:
     def add(self, hits: Iterable[tuple[Ready, int]], now: datetime) -> None:
         """So many lookups got this reply, the last of them by `now`."""
         for ready, number in hits:
-            key = _key(ready)
+            key = _key(ready, now.date())
             if key is None:
                 continue
             use = self._uses.get(key)
@@ -68,13 +69,15 @@ class Tally:
             del self._uses[key]
 
 
-def _key(ready: Ready) -> Key | None:
+def _key(ready: Ready, day: date) -> Key | None:
     name, held, result = ready.known.name, ready.held, ready.result
     if result is None:
         if held is None or not held.has_policy:
             return None
         result = held.result(name)
-    return Key(name.unicode, held is not None, result, ready.is_resolvers)
+    # Where our resolver failed, an expired row was not used.
+    has_row = held is not None and not ready.is_resolvers
+    return Key(day, name.unicode, has_row, result, ready.is_resolvers)
 
 
 def _seen(key: Key, use: Use) -> Seen:
