@@ -49,6 +49,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Returns when all children have stopped. To be called inside `exclusive`."""
+        stopping.withdraw(self._run_dir)  # else the work of this run heeds the last one's stop
         with Signals() as signals:
             try:
                 self._run_until_asked(signals)

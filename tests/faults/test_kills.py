@@ -1,0 +1,84 @@
+"""`kill -9` of each process, at seeded moments, while policies are refreshed and asked for."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+
+import pytest
+
+from tests.faults import whole
+from tests.faults.conftest import refreshed
+from tests.faults.lookups import Lookups
+from tests.faults.product import Product
+from tests.needs import needs_root
+from tests.socketmap.server.running import wait_until
+
+pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults"), needs_root()]
+
+KILLS = 4
+"""Each before and after the supervisor itself is killed."""
+
+ASK = (
+    "from policies import jobs, tasks; from policies.models import PolicyRecord;"
+    " from policies.mtasts import parse_domain;"
+    " [tasks.request_refetch(parse_domain(f'd{n}.lab.test'), None) for n in range(5)];"
+    " jobs.begin_refetch(PolicyRecord.objects.filter(domain__contains='9'), 'of some', None)"
+)
+"""What operators ask for: some refetches, and one of many."""
+
+
+def test_it_goes_on_after_every_kill(product: Product, domains: list[str]) -> None:
+    dice = random.Random(20260301)
+    product.environ["REFRESH_RATE"] = "25"  # so that each kill comes amid a refresh
+    with Lookups(product.port, domains) as lookups:
+        product.start()
+        product.call(ASK)
+        _kill_some(product, dice)
+        product.kill_supervisor()
+        product.environ["REFRESH_RATE"] = "150"
+        product.start()
+        _kill_some(product, dice)
+        product.wait_until_up()
+        product.database.let_lapse()
+        product.tick()
+        wait_until(lambda: refreshed(product) == len(domains), 30)
+        answers = lookups.answers.copy()
+        wait_until(lambda: lookups.answers[NEW_REPLY] > answers[NEW_REPLY] + 20, 20)
+    assert set(lookups.answers) <= {NEW_REPLY, OLD_REPLY}
+    wait_until(lambda: not _waiting(product), 30)
+    assert product.stop() == 0
+    assert not product.processes()
+    whole.check(product, domains)
+
+
+NEW_REPLY = b"OK secure match=mx.lab.test:.lab.test servername=hostname"
+OLD_REPLY = b"NOTFOUND "
+
+
+def _kill_some(product: Product, dice: random.Random) -> None:
+    """Of each child one process, its leader or another, in any order and at any moment."""
+    victims = ["worker", "worker", "web", "socketmap"]
+    dice.shuffle(victims)
+    for name in victims:
+        before = refreshed(product)
+        moment = before + dice.randrange(40)
+        wait_until(lambda moment=moment: refreshed(product) >= min(moment, 400), 20)
+        wait_until(lambda name=name: bool(product.session(name)), 20)
+        leader, *others = product.session(name)
+        os.kill(dice.choice([leader, *others]), signal.SIGKILL)
+        if name == "worker":
+            wait_until(lambda: len(product.session("worker")) > 1, 20)
+            product.database.let_lapse()
+            product.tick()
+
+
+def _waiting(product: Product) -> int:
+    return product.database.number(
+        "SELECT (SELECT COUNT(*) FROM policies_fetch WHERE state <> 'done')"
+        " + (SELECT COUNT(*) FROM policies_policyrecord WHERE job IS NOT NULL)"
+        " + (SELECT COUNT(*) FROM policies_lease WHERE holder <> '')"
+        " + (SELECT COUNT(*) FROM policies_job WHERE state = 'running')"
+    )
