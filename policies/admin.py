@@ -6,20 +6,32 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin import actions
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
+from django.db import IntegrityError
 from django.db.models import Min, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.functional import cached_property
 
-from policies import cache, listing, tasks
+from policies import cache, jobs, listing, tasks
 from policies.forms import PolicyRecordForm
 from policies.models import Fetch, PolicyRecord
 from policies.querysets import PolicyRecordQuerySet
+from policies.templatetags.ui import duration
 
 COUNTED = 10_000
 """How many rows the admin counts: the rest is reached by searching."""
+
+DELETED_AT_ONCE = 1_000
+
+ADDED_MEANWHILE = (
+    "Somebody else has added this domain just now, or a mail server has asked for it."
+    " Nothing was saved: look at what is there first."
+)
 
 EDIT_RULE = (
     "An edited text holds through refreshes until the domain publishes a new record id or someone"
@@ -39,15 +51,37 @@ class CappedPaginator(Paginator):
 
 
 class SparseDates(PolicyRecordQuerySet):
-    """Finds the years, months or days that occur by one step in the index for each of them."""
+    """Finds the years, months or days that occur without reading all rows.
+
+    Few rows are read at once; among many, each date is one step in the index.
+    """
 
     def datetimes(self, field_name: str, kind: str, *args: Any, **kwargs: Any) -> Any:
+        if self._few is not None:
+            values = self._few.values_list(field_name, flat=True)
+            return sorted({_start(value, kind) for value in values})
         found: list[datetime] = []
         rest = self.order_by()
         while (first := rest.aggregate(first=Min(field_name))["first"]) is not None:
             found.append(_start(first, kind))
             rest = self.order_by().filter(**{f"{field_name}__gte": _end(found[-1], kind)})
         return found
+
+    def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        if len(kwargs) == 1:
+            return super().aggregate(*args, **kwargs)
+        if self._few is not None:
+            return self._few.aggregate(*args, **kwargs)
+        # The first and the last in one query would have it read the whole index.
+        return {name: self.aggregate(**{name: each})[name] for name, each in kwargs.items()}
+
+    @cached_property
+    def _few(self) -> PolicyRecordQuerySet | None:
+        """These rows by their keys, which an index finds; None where they are many."""
+        keys = self.order_by().values("pk")
+        if keys[: COUNTED + 1].count() > COUNTED:
+            return None
+        return PolicyRecordQuerySet(self.model).filter(pk__in=keys[:COUNTED]).order_by()
 
 
 def _start(moment: datetime, kind: str) -> datetime:
@@ -61,6 +95,15 @@ def _end(start: datetime, kind: str) -> datetime:
     """The start of the next one."""
     ahead = {"day": 1, "month": 32, "year": 367}[kind]
     return _start(start + timedelta(days=ahead), kind)
+
+
+class PolicyChangeList(ChangeList):
+    """Offers dates of all rows, or of few: those of many that match would take long to find."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if self.result_count > COUNTED and (self.query or self.has_active_filters):
+            self.date_hierarchy = None
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -91,45 +134,44 @@ class PolicyRecordAdmin(admin.ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
     paginator = CappedPaginator
-    actions = ("refetch",)
+    actions = ("refetch", "delete_selected")
     fieldsets: ClassVar = (
         (
             None,
             {
-                "fields": ("domain", "policy_text", "record_id", "valid_end", "backoff"),
+                "fields": ("domain", "policy_text", "record_id", "valid_end", "backoff", "shown"),
                 "description": EDIT_RULE,
             },
         ),
         (
             "What follows from the text",
-            {"fields": ("version", "mode", "mx", "max_age", "extensions")},
+            {"fields": ("version", "mode", "mx_patterns", "lifetime", "other_fields")},
         ),
+        ("The edit", {"fields": ("edited", "published")}),
         (
             "What the cache keeps",
-            {
-                "fields": (
-                    "inserted",
-                    "last_update",
-                    "last_use",
-                    "refresh_due",
-                    "failures",
-                    "edited",
-                    "published_differs",
-                    "failed_id",
-                    "retry_at",
-                    "failure_type",
-                    "failure_reason",
-                    "outcome_type",
-                    "outcome_failure",
-                    "outcome_reason",
-                    "outcome_at",
-                )
-            },
+            {"fields": ("inserted", "last_update", "last_use", "refresh_due", "failures")},
+        ),
+        (
+            "The last failed fetch",
+            {"fields": ("failed_id", "retry_at", "failure_type", "failure_reason")},
+        ),
+        (
+            "The latest TLSRPT outcome",
+            {"fields": ("outcome_type", "outcome_failure", "outcome_reason", "outcome_at")},
         ),
     )
 
     def get_queryset(self, request: HttpRequest) -> SparseDates:
-        return SparseDates(self.model).order_by(*self.ordering)
+        return SparseDates(self.model).order_by(*self.get_ordering(request))
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return PolicyChangeList
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        # The rows of a year or month come in the order of the index that finds them.
+        is_dated = any(name.startswith("valid_end__") for name in request.GET)
+        return ("valid_end", "domain") if is_dated else self.ordering
 
     def get_fieldsets(self, request: HttpRequest, obj: PolicyRecord | None = None) -> Any:
         return self.fieldsets if obj else self.fieldsets[:1]
@@ -146,6 +188,13 @@ class PolicyRecordAdmin(admin.ModelAdmin):
         # As the list does: `icontains` reads every row, and knows no A-labels.
         return listing.search(queryset, search_term), False
 
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except IntegrityError:
+            self.message_user(request, ADDED_MEANWHILE, messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:policies_policyrecord_changelist"))
+
     def save_model(
         self,
         request: HttpRequest,
@@ -154,27 +203,60 @@ class PolicyRecordAdmin(admin.ModelAdmin):
         change: bool,
     ) -> None:
         assert isinstance(form, PolicyRecordForm)  # noqa: S101 - the class above says so
-        text_edited = not change or "policy_text" in form.changed_data
-        cache.edit(obj, form.policy, text_edited=text_edited)
+        cache.edit(obj, form.policy, text_edited=form.is_text_edited)
+
+    @admin.display(description="MX patterns")
+    def mx_patterns(self, record: PolicyRecord) -> str:
+        return ", ".join(record.mx) or "none"
+
+    @admin.display(description="Lifetime (max_age)")
+    def lifetime(self, record: PolicyRecord) -> str:
+        return f"{duration(record.max_age)} ({record.max_age:,} s)"
+
+    @admin.display(description="Extensions")
+    def other_fields(self, record: PolicyRecord) -> str:
+        return ", ".join(f"{name}: {value}" for name, value in record.extensions) or "none"
+
+    @admin.display(description="Published text")
+    def published(self, record: PolicyRecord) -> str:
+        if not record.edited:
+            return "the one above"
+        return "another one" if record.published_differs else "no other was seen"
 
     @admin.action(description="Refetch selected policies", permissions=["refetch"])
-    def refetch(self, request: HttpRequest, queryset: QuerySet[PolicyRecord]) -> None:
-        """Have workers fetch the selected policies now."""
+    def refetch(self, request: HttpRequest, queryset: PolicyRecordQuerySet) -> None:
+        """Have workers fetch the selected policies now; those of many pages as a job."""
+        user: Any = request.user
+        if request.POST.get("select_across") == "1":
+            job = jobs.begin_refetch(queryset, "all that matched in the admin", user)
+            LogEntry.objects.log_actions(
+                user.pk, [job], ADDITION, change_message=f"Refetch of {job.total} policies."
+            )
+            self.message_user(request, f"Refetch: {job.total:,} queued as job {job.pk}.")
+            return
         records = list(queryset)
-        queued = sum(tasks.request_refetch(each.name, self._user(request))[1] for each in records)
+        queued = sum(tasks.request_refetch(record.name, user)[1] for record in records)
         LogEntry.objects.log_actions(
-            self._user(request).pk, records, CHANGE, change_message="Asked for a refetch."
+            user.pk, records, CHANGE, change_message="Asked for a refetch."
         )
         already = len(records) - queued
         says = f"Refetch: {queued} queued" + (f", {already} queued already." if already else ".")
         self.message_user(request, says, messages.SUCCESS if queued else messages.WARNING)
 
+    @admin.action(description="Delete selected policies", permissions=["delete"])
+    def delete_selected(
+        self, request: HttpRequest, queryset: PolicyRecordQuerySet
+    ) -> HttpResponse | None:
+        """Django's own, which lists all that goes; so not for a million."""
+        if queryset.order_by()[: DELETED_AT_ONCE + 1].count() > DELETED_AT_ONCE:
+            says = f"At most {DELETED_AT_ONCE:,} are deleted at once. Nothing was: narrow the list."
+            self.message_user(request, says, messages.ERROR)
+            return None
+        answer: HttpResponse | None = actions.delete_selected(self, request, queryset)
+        return answer
+
     def has_refetch_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("policies.refetch_policyrecord")
-
-    @staticmethod
-    def _user(request: HttpRequest) -> Any:
-        return request.user
 
 
 @admin.register(Fetch)
@@ -184,11 +266,16 @@ class FetchAdmin(admin.ModelAdmin):
     list_display = ("domain", "source", "state", "outcome", "changed", "queued_at")
     list_filter = ("source", "state", "outcome")
     search_fields = ("=domain",)
-    search_help_text = "A whole domain name."
+    search_help_text = "A whole domain name, in either form."
     list_select_related = ("requested_by",)
     list_per_page = 50
     show_full_result_count = False
     paginator = CappedPaginator
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Fetch], search_term: str
+    ) -> tuple[QuerySet[Fetch], bool]:
+        return listing.search(queryset, f"={search_term}") if search_term else queryset, False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from django import forms
@@ -10,6 +11,21 @@ from django.core.exceptions import ValidationError
 from policies.models import PolicyRecord
 from policies.mtasts import DomainNameError, Policy, parse_domain, parse_policy
 from policies.mtasts.errors import PolicySyntaxError
+
+CHANGED_MEANWHILE = (
+    "The policy is not as it was when you opened this page: a fetch or somebody else changed it."
+    " Nothing was saved. Open the page again to see what it is now."
+)
+
+
+class PolicyTextField(forms.CharField):
+    """Text whose line ends are LF: browsers send CRLF, whatever was there."""
+
+    def to_python(self, value: Any) -> str:
+        return _with_lf(str(super().to_python(value)))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(_with_lf(initial or ""), data)
 
 
 class PolicyRecordForm(forms.ModelForm):
@@ -20,7 +36,8 @@ class PolicyRecordForm(forms.ModelForm):
 
     policy: Policy | None = None
 
-    policy_text = forms.CharField(
+    policy_text = PolicyTextField(
+        label="Policy text",
         required=False,
         strip=False,  # a blank line is a fault of the text, not of typing
         widget=forms.Textarea(
@@ -28,6 +45,14 @@ class PolicyRecordForm(forms.ModelForm):
         ),
         help_text="The policy as in RFC 8461 section 3.2, one field a line.",
     )
+    record_id = forms.RegexField(
+        r"\A[A-Za-z0-9]{0,32}\Z",
+        label="Record id",
+        required=False,
+        help_text="The id of the TXT record under which the policy was fetched.",
+        error_messages={"invalid": "An id is up to 32 letters and digits (RFC 8461 section 3.1)."},
+    )
+    shown = forms.CharField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = PolicyRecord
@@ -36,30 +61,47 @@ class PolicyRecordForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["valid_end"].required = False
-        self.fields["valid_end"].help_text = "Empty: max_age from now."
+        self.fields["valid_end"].help_text = "UTC. Empty: max_age from now."
+        self.fields["shown"].initial = _fingerprint(self.instance)
+
+    @property
+    def is_text_edited(self) -> bool:
+        """Whether an operator wrote this text: it is new, or not as stored."""
+        return self.instance.pk is None or "policy_text" in self.changed_data
 
     def clean_domain(self) -> str:
         try:
             return parse_domain(self.cleaned_data["domain"]).unicode
         except DomainNameError as error:
-            raise ValidationError(str(error)) from error
-
-    def clean_policy_text(self) -> str:
-        """As stored where only the line ends differ: browsers send CRLF whatever was there."""
-        text = str(self.cleaned_data["policy_text"]).replace("\r\n", "\n")
-        stored = self.instance.policy_text
-        return stored if text == stored.replace("\r\n", "\n") else text
+            raise ValidationError(f"This is no domain name: {error}.") from error
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        if cleaned.get("backoff"):
-            return cleaned
-        text = cleaned.get("policy_text", "")
+        shown = cleaned.get("shown")
+        if self.instance.pk and shown and shown != _fingerprint(self.instance):
+            raise ValidationError(CHANGED_MEANWHILE)
+        # Unchanged is as stored, to the line ends and microseconds that browsers lose.
+        for name in cleaned.keys() - set(self.changed_data) - {"shown"}:
+            cleaned[name] = getattr(self.instance, name)
+        if not cleaned.get("backoff"):
+            self._parse(cleaned.get("policy_text", ""))
+        return cleaned
+
+    def _parse(self, text: str) -> None:
         if not text:
             self.add_error("policy_text", "A row that does not back off needs a policy text.")
-            return cleaned
+            return
         try:
             self.policy = parse_policy(text)
         except PolicySyntaxError as error:
             self.add_error("policy_text", f"This is no policy. Line {error.line}: {error.problem}.")
-        return cleaned
+
+
+def _with_lf(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _fingerprint(record: PolicyRecord) -> str:
+    """Of what the form shows, so that nobody overwrites what they have not seen."""
+    shown = (record.policy_text, record.record_id, record.valid_end, record.backoff)
+    return hashlib.sha256(repr(shown).encode()).hexdigest()[:32]
