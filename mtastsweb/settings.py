@@ -75,7 +75,7 @@ TEMPLATES = [
 
 def _database() -> dict[str, Any]:
     if not MTASTS.is_sqlite:
-        database = {
+        database: dict[str, Any] = {
             **dj_database_url.parse(MTASTS.database_url, conn_max_age=60, conn_health_checks=True)
         }
         # Seconds: a host that swallows packets must not hold a connection for minutes.

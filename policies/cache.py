@@ -258,7 +258,12 @@ def _name(domain: str | Domain) -> Domain:
 
 
 def _row(name: Domain) -> PolicyRecord | None:
-    return PolicyRecord.objects.filter(domain=name.unicode).first()
+    # Every miss reads its row, and to put this query together takes the ORM three times as long
+    # as to run it.
+    rows_ = PolicyRecord.objects.raw(
+        "SELECT * FROM policies_policyrecord WHERE domain = %s", [name.unicode]
+    )
+    return next(iter(rows_), None)
 
 
 def _new_row(name: Domain, now: datetime) -> PolicyRecord:

@@ -60,32 +60,34 @@ def save(versions: Sequence[PolicyVersion]) -> None:
 
     What is found again as it was (after a back-off or an edit) is no new version.
     """
-    if not versions:
-        return
-    current = {
-        each.domain: each
-        for each in PolicyVersion.objects.filter(
-            domain__in=[version.domain for version in versions], last_seen=None
-        )
-    }
-    new = [each for each in versions if not _is_same(current.get(each.domain), each)]
-    for each in new:
-        PolicyVersion.objects.filter(domain=each.domain, last_seen=None).update(
-            last_seen=each.first_seen
-        )
+    new = []
+    for each in versions:
+        before = _current(each.domain)
+        if _is_same(before, each):
+            continue
+        if before is not None:
+            _end(each)
+        new.append(each)
     PolicyVersion.objects.bulk_create(new)
-    for each in new:
-        _prune(each.domain)
+
+
+def _current(domain: str) -> PolicyVersion | None:
+    found = PolicyVersion.objects.raw(
+        "SELECT * FROM policies_policyversion WHERE domain = %s AND last_seen IS NULL", [domain]
+    )
+    return next(iter(found), None)
 
 
 def _is_same(known: PolicyVersion | None, found: PolicyVersion) -> bool:
     return known is not None and (known.digest, known.record_id) == (found.digest, found.record_id)
 
 
-def _prune(domain: str) -> None:
-    """Keep the latest versions of a domain, as many as the settings say."""
-    old = PolicyVersion.objects.filter(domain=domain).values_list("pk", flat=True)
-    PolicyVersion.objects.filter(pk__in=list(old[settings.MTASTS.history_versions :])).delete()
+def _end(new: PolicyVersion) -> None:
+    """The version before a new one ends; of those before it, as many stay as the settings say."""
+    past = PolicyVersion.objects.filter(domain=new.domain)
+    past.filter(last_seen=None).update(last_seen=new.first_seen)
+    kept = settings.MTASTS.history_versions - 1
+    past.filter(pk__in=list(past.values_list("pk", flat=True)[kept:])).delete()
 
 
 @dataclass(frozen=True, slots=True)
