@@ -55,6 +55,7 @@ def _process(kind: str, beat: Heartbeat, now: datetime, *, others_work: bool) ->
 
 _LABELS = {
     "pid": "Process",
+    "running_seconds": "Started",
     "answers": "Answers from memory",
     "misses": "Looked up",
     "not_ours": "Keys that are no domain",
@@ -71,12 +72,15 @@ _LABELS = {
 
 def _details(details: Mapping[str, Any], at: datetime) -> Iterator[Fact]:
     """What a process tells of itself; what we have no word for keeps its own."""
-    for key, value in details.items():
-        label = _LABELS.get(key, str(key).replace("_", " ").capitalize())
+    order = [key for key in _LABELS if key in details]
+    order += sorted(key for key in details if key not in _LABELS)
+    for key in order:
+        value = details[key]
+        label = _LABELS.get(key, key.replace("_", " ").capitalize())
         if key == "running_seconds" and isinstance(value, int):
-            yield Fact("Started", moment=at - timedelta(seconds=value), is_moment=True)
+            yield Fact(label, moment=at - timedelta(seconds=value), is_moment=True)
         elif isinstance(value, dict):
-            parts = [f"{name}: {_said(number)}" for name, number in value.items()]
+            parts = [f"{name}: {_said(number)}" for name, number in sorted(value.items())]
             yield Fact(label, ", ".join(parts) or "none")
         elif value != "":
             yield Fact(label, str(value) if key == "pid" else _said(value))

@@ -98,7 +98,7 @@ def test_the_socketmap_tells_of_itself(viewer: Client) -> None:
         "Started 1 min ago",
         "Answers from memory 1,234,567",
         "All policies in memory yes",
-        "Answers forced dns-deadline: 3, broken: 1",
+        "Answers forced broken: 1, dns-deadline: 3",
         "Something new <b>x</b>",
         "Deeper [1, 2]",
     ):
