@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from multiprocessing.process import BaseProcess
 
 from django.db.models import Count, Q
 from django.utils import timezone
+from django_q import cluster
 from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
@@ -62,3 +64,35 @@ def next_run(task: str) -> datetime | None:
         Schedule.objects.filter(func=task).values_list("next_run", flat=True).first()
     )
     return planned
+
+
+class Sentinel(cluster.Sentinel):  # type: ignore[misc]  # django-q2 ships no types
+    """django-q2's, which survives a `kill -9` of any of the processes that it guards.
+
+    Whoever waits at a queue of multiprocessing holds its lock, and takes it to the grave: a new
+    process in its place would wait for ever, and no task be worked, or none acknowledged. So all
+    of them begin anew with new queues. What they were at is delivered again, or given up, in time.
+    """
+
+    def reincarnate(self, process: BaseProcess) -> None:
+        """Replace what has ended: by itself alone where it was asked to, else with all others."""
+        guarded = [*self.pool, self.monitor, self.pusher]
+        if process not in guarded:
+            return  # the guard's loop still looks at those that were replaced
+        if process.exitcode is None or process.exitcode >= 0:
+            super().reincarnate(process)
+            return
+        cluster.logger.critical("%s was killed: all begin anew", process.name)
+        for each in guarded:
+            each.kill()
+            each.join()
+        self.task_queue = cluster.Queue(maxsize=Conf.QUEUE_LIMIT)
+        self.result_queue = cluster.Queue()
+        self.spawn_cluster()
+        self.reincarnations += 1
+
+
+def run_cluster() -> None:
+    """Work what is in the queue until SIGTERM or SIGINT, in processes of this one."""
+    cluster.Sentinel = Sentinel
+    cluster.Cluster().start()

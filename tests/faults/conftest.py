@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 OLD = "version: STSv1\nmode: testing\nmx: old.lab.test\nmax_age: 86400\n"
 NEW = "version: STSv1\nmode: enforce\nmx: mx.lab.test\nmx: *.lab.test\nmax_age: 604800\n"
+NEW_REPLY = b"OK secure match=mx.lab.test:.lab.test servername=hostname"
+OLD_REPLY = b"NOTFOUND "
 POLICIES = 400
 
 SHORT = {"MTASTS_DNS_TIMEOUT": "2", "MTASTS_FETCH_TIMEOUT": "3"}
@@ -85,4 +87,14 @@ def refreshed(product: Product) -> int:
     """How many policies are as they are served now."""
     return product.database.number(
         "SELECT COUNT(*) FROM policies_policyrecord WHERE policy_text = ?", NEW
+    )
+
+
+def is_idle(product: Product) -> bool:
+    """Whether nothing waits or runs: no fetch, no job, no lease."""
+    return not product.database.number(
+        "SELECT (SELECT COUNT(*) FROM policies_fetch WHERE state <> 'done')"
+        " + (SELECT COUNT(*) FROM policies_policyrecord WHERE job IS NOT NULL)"
+        " + (SELECT COUNT(*) FROM policies_lease WHERE holder <> '')"
+        " + (SELECT COUNT(*) FROM policies_job WHERE state = 'running')"
     )

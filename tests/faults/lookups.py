@@ -29,6 +29,11 @@ class Lookups:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lookups")
 
+    @property
+    def total(self) -> int:
+        """How many answers there were so far."""
+        return sum(self.answers.copy().values())
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from tests.faults import whole
-from tests.faults.conftest import refreshed
+from tests.faults.conftest import NEW_REPLY, OLD_REPLY, MakeProduct, is_idle, refreshed
 from tests.faults.lookups import Lookups
 from tests.faults.product import Product
 from tests.needs import needs_root
@@ -48,14 +48,10 @@ def test_it_goes_on_after_every_kill(product: Product, domains: list[str]) -> No
         answers = lookups.answers.copy()
         wait_until(lambda: lookups.answers[NEW_REPLY] > answers[NEW_REPLY] + 20, 20)
     assert set(lookups.answers) <= {NEW_REPLY, OLD_REPLY}
-    wait_until(lambda: not _waiting(product), 30)
+    wait_until(lambda: is_idle(product), 30)
     assert product.stop() == 0
     assert not product.processes()
     whole.check(product, domains)
-
-
-NEW_REPLY = b"OK secure match=mx.lab.test:.lab.test servername=hostname"
-OLD_REPLY = b"NOTFOUND "
 
 
 def _kill_some(product: Product, dice: random.Random) -> None:
@@ -75,10 +71,18 @@ def _kill_some(product: Product, dice: random.Random) -> None:
             product.tick()
 
 
-def _waiting(product: Product) -> int:
-    return product.database.number(
-        "SELECT (SELECT COUNT(*) FROM policies_fetch WHERE state <> 'done')"
-        " + (SELECT COUNT(*) FROM policies_policyrecord WHERE job IS NOT NULL)"
-        " + (SELECT COUNT(*) FROM policies_lease WHERE holder <> '')"
-        " + (SELECT COUNT(*) FROM policies_job WHERE state = 'running')"
-    )
+def test_no_killed_process_of_a_cluster_freezes_the_others(make_product: MakeProduct) -> None:
+    product = make_product()
+    product.start()
+    number = len(product.session("worker"))
+    for position in range(1, number):
+        wait_until(lambda: len(product.session("worker")) >= number and not _queued(product), 30)
+        os.kill(product.session("worker")[position], signal.SIGKILL)
+        product.tick()
+    wait_until(lambda: not _queued(product), 30)
+    assert product.stop() == 0
+
+
+def _queued(product: Product) -> int:
+    """Tasks that wait or are not acknowledged."""
+    return product.database.number("SELECT COUNT(*) FROM django_q_ormq")

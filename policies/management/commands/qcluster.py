@@ -1,0 +1,16 @@
+"""`manage.py qcluster`: the queue's workers, and the clock of the periodic refresh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from policies import queue
+
+
+class Command(BaseCommand):
+    help = "Works what is in the queue until Ctrl-C or SIGTERM."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        queue.run_cluster()

@@ -1,0 +1,98 @@
+"""The database stops and starts, or has no room left, while policies are refreshed."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.faults import whole
+from tests.faults.conftest import NEW_REPLY, OLD_REPLY, MakeProduct, is_idle, refreshed
+from tests.faults.lookups import Lookups
+from tests.needs import needs_root
+from tests.socketmap.server.cluster import Cluster
+from tests.socketmap.server.running import wait_until
+
+pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults"), needs_root()]
+
+
+def test_postgresql_stops_and_starts(
+    cluster: Cluster, make_product: MakeProduct, domains: list[str]
+) -> None:
+    product = make_product(DATABASE_URL=cluster.url, SECRET_KEY="for tests", REFRESH_RATE="25")
+    with Lookups(product.port, domains) as lookups:
+        product.start()
+        wait_until(lambda: refreshed(product) > 50, 20)
+        cluster.stop()
+        before = lookups.total
+        wait_until(lambda: lookups.total > before + 100, 20)
+        cluster.start()
+        wait_until(product.is_up, 40)
+        product.database.let_lapse()
+        product.tick()
+        wait_until(lambda: refreshed(product) == len(domains), 40)
+    assert set(lookups.answers) <= {NEW_REPLY, OLD_REPLY}
+    wait_until(lambda: is_idle(product), 30)
+    assert product.stop() == 0
+    whole.check(product, domains)
+
+
+def test_the_disk_is_full_for_a_while(
+    small_disk: Path, make_product: MakeProduct, domains: list[str]
+) -> None:
+    product = make_product(small_disk / "data", REFRESH_RATE="25")
+    ballast = small_disk / "ballast"
+    with Lookups(product.port, domains) as lookups:
+        product.start()
+        wait_until(lambda: refreshed(product) > 50, 20)
+        _fill(ballast)
+        wait_until(lambda: "full" in product.log, 30)
+        before = lookups.total
+        wait_until(lambda: lookups.total > before + 100, 20)
+        ballast.unlink()
+        wait_until(product.is_up, 40)
+        product.database.let_lapse()
+        product.tick()
+        wait_until(lambda: refreshed(product) == len(domains), 40)
+    assert set(lookups.answers) <= {NEW_REPLY, OLD_REPLY}
+    wait_until(lambda: is_idle(product), 30)
+    assert product.stop() == 0
+    assert product.database.rows("PRAGMA integrity_check") == [("ok",)]
+    whole.check(product, domains)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "disk"
+    path.mkdir()
+    with _mounted(path):
+        yield path
+
+
+@contextmanager
+def _mounted(path: Path) -> Iterator[None]:
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(path)],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        # Lazily: the product of the test is ended after it.
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def _fill(path: Path) -> None:
+    """Take all the room there is."""
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return

@@ -1,0 +1,131 @@
+"""Resolvers and policy hosts that are dead, slow or lie: what is cached stays, and gets better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults import whole
+from tests.faults.conftest import OLD_REPLY, MakeProduct, is_idle, refreshed
+from tests.faults.lookups import Lookups
+from tests.faults.product import Product
+from tests.socketmap.server.running import wait_until
+
+pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
+
+if TYPE_CHECKING:
+    from tests.lab.answers import Answer
+    from tests.lab.lab import Lab, Served
+    from tests.lab.replies import Behaviour
+
+
+def _dead(good: Answer) -> Answer:
+    from tests.lab.answers import Silence
+
+    return Silence()
+
+
+def _slow(good: Answer) -> Answer:
+    from tests.lab.answers import Slow
+
+    return Slow(2.5, good)
+
+
+def _failing(good: Answer) -> Answer:
+    from tests.lab.answers import ServFail
+
+    return ServFail()
+
+
+def _guessed(good: Answer) -> Answer:
+    from tests.lab.answers import WrongId
+
+    return WrongId(good)
+
+
+def _truncated_for_good(good: Answer) -> Answer:
+    from tests.lab.answers import Silence, Truncated
+
+    return Truncated(Silence())
+
+
+def _oversized(good: Answer) -> Answer:
+    from tests.lab.answers import Records
+
+    return Records(*(f"{number} " + "x" * 200 for number in range(250)))
+
+
+def _another_record(good: Answer) -> Answer:
+    from tests.lab.answers import Records
+
+    return Records("v=STSv1; id=forged;")
+
+
+FAULTS = [_dead, _slow, _failing, _guessed, _truncated_for_good, _oversized, _another_record]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__.strip("_"))
+def test_the_resolver(
+    fault: Callable[[Answer], Answer], served: Lab, make_product: MakeProduct, domains: list[str]
+) -> None:
+    product = make_product(REFRESH_RATE="400", REFRESH_THREADS="64")
+    good = served.dns_default
+    assert good is not None
+
+    def bad(name: str, type_: str) -> Answer | None:
+        answer = good(name, type_)
+        if answer is None or (type_ != "TXT" and fault in (_oversized, _another_record)):
+            return answer if fault is not _another_record else None
+        return fault(answer)
+
+    served.dns_default = bad
+    with Lookups(product.port, domains) as lookups:
+        product.start()
+        wait_until(lambda: _tried(product) >= 100, 30)
+        assert refreshed(product) == 0
+        assert set(lookups.answers) <= {OLD_REPLY}
+        served.dns_default = good
+        _recovers(product, domains)
+    whole.check(product, domains)
+
+
+def test_all_policy_hosts_hang(served: Lab, make_product: MakeProduct, domains: list[str]) -> None:
+    from tests.lab.replies import Silence
+
+    product = make_product(REFRESH_RATE="400", REFRESH_THREADS="64")
+    good = served.https_default
+    assert good is not None
+    served.https_default = lambda sni: _with(good(sni), Silence("accept"))
+    with Lookups(product.port, domains) as lookups:
+        product.start()
+        wait_until(lambda: _tried(product) >= 100, 30)
+        assert product.answers_web()
+        assert refreshed(product) == 0
+        assert set(lookups.answers) <= {OLD_REPLY}
+        served.https_default = good
+        _recovers(product, domains)
+    whole.check(product, domains)
+
+
+def _with(found: Served | None, behaviour: Behaviour) -> Served | None:
+    return replace(found, behaviour=behaviour) if found else None
+
+
+def _tried(product: Product) -> int:
+    """How many policies a refresh has tried in vain."""
+    return product.database.number("SELECT COUNT(*) FROM policies_policyrecord WHERE failures > 0")
+
+
+def _recovers(product: Product, domains: list[str]) -> None:
+    """All are refreshed once the time to try again has come, without a hand."""
+    wait_until(lambda: is_idle(product), 30)
+    product.database.rows("UPDATE policies_policyrecord SET refresh_due = NULL, retry_at = NULL")
+    product.tick()
+    wait_until(lambda: refreshed(product) == len(domains), 30)
+    wait_until(lambda: is_idle(product), 30)
+    assert product.stop() == 0
+    assert not product.processes()
