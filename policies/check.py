@@ -82,6 +82,7 @@ def tools(environment: Environment) -> Tools:
         ca_file=str(environment.ca_file) if environment.ca_file else None,
         allow_private=environment.allow_private_addresses,
         proxy=environment.proxy,
+        contact=environment.contact or None,
     )
     listed = environment.dane_domains_file
     dane = DaneCheck(resolver, environment.socketmap_dane, DomainFile(listed) if listed else None)
