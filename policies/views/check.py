@@ -16,9 +16,9 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from policies import checkruns, tasks
-from policies.check import kept
-from policies.findings import Finding, Stage
+from policies import tasks
+from policies.check import kept, runs
+from policies.check.findings import Finding, Stage
 from policies.models import PolicyRecord
 from policies.mtasts import Domain, DomainNameError, parse_domain
 from policies.views.policies import REFETCH
@@ -46,15 +46,16 @@ def index(request: HttpRequest) -> HttpResponse:
     try:
         name = parse_domain(typed)
         row = PolicyRecord.objects.filter(domain=name.unicode).first()
-        run = checkruns.start(name, kept(row, timezone.now()), _user(request).pk)
+        run = runs.start(name, kept(row, timezone.now()), _user(request).pk)
     except DomainNameError as error:
         return _page(request, typed=typed, error=f"This is no domain name: {error}.")
-    except checkruns.TooManyChecks:
+    except ValueError as error:  # of the trusted roots, which may have gone since the start
+        return _page(request, typed=typed, error=f"Nothing was asked: {error}. See Status.")
+    except runs.TooManyChecks:
         return _page(
             request,
             typed=typed,
-            error=f"{checkruns.AT_A_TIME} checks run already. Nothing was asked; try again in a"
-            " minute.",
+            error=f"{runs.AT_A_TIME} checks run already. Nothing was asked; try again in a minute.",
         )
     return HttpResponseRedirect(_address(run.id, name), status=303)
 
@@ -64,7 +65,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @permission_required(REFETCH, raise_exception=True)
 def result(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """`/check/<id>/`: a check as far as it has come; asks for itself again until it has ended."""
-    run = checkruns.find(str(run_id), _user(request).pk)
+    run = runs.find(str(run_id), _user(request).pk)
     if run is None:
         return _page(
             request,
@@ -111,7 +112,7 @@ def _page(request: HttpRequest, *, typed: str, error: str = "", status: int = 20
     return render(request, "check/page.html", context, status=status)
 
 
-def _lines(run: checkruns.Run) -> list[Line]:
+def _lines(run: runs.Run) -> list[Line]:
     """All stages, in their order; of an open check the first without a finding runs."""
     lines, is_running = [], run.is_open
     for stage in Stage:

@@ -19,7 +19,8 @@ from django.utils import timezone
 
 from mtastsweb.environment import OnDANE, OnDNSError
 from mtastsweb.values import nameserver
-from policies import cache, checkruns
+from policies import cache
+from policies.check import runs
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import parse_policy
 from tests.lab import answers, replies
@@ -543,6 +544,13 @@ class TestForm:
         answer = operator.post("/check/store/", {"domain": "no domain"})
         assert "Nothing was stored." in answer.content.decode()
 
+    def test_without_trusted_roots_it_says_so(
+        self, operator: Client, change_environment: Change
+    ) -> None:
+        change_environment(ca_file=Path("/dev/null"))
+        answer = operator.post("/check/", {"domain": DOMAIN})
+        assert "Nothing was asked: the file of trusted roots" in answer.content.decode()
+
 
 class TestRuns:
     def test_steps_are_seen_as_they_come(self, lab: Lab, host: Host, operator: Client) -> None:
@@ -572,7 +580,7 @@ class TestRuns:
     def test_too_many_at_a_time_are_refused(
         self, lab: Lab, operator: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(checkruns, "_places", threading.BoundedSemaphore(1))
+        monkeypatch.setattr(runs, "_places", threading.BoundedSemaphore(1))
         gate = lab.gate()
         lab.domain("slow.test", POLICY).txt = answers.Held(gate, answers.Records("v=STSv1; id=1;"))
         operator.post("/check/", {"domain": "slow.test"})
@@ -602,9 +610,9 @@ class TestRuns:
         checked(operator)
         owner = someone("operator").pk
         run_id = address.split("/")[2]
-        run = checkruns.find(run_id, owner)
+        run = runs.find(run_id, owner)
         assert run is not None
-        lost = checkruns.Run(run.id, run.domain, run.begun, run.begun)
+        lost = runs.Run(run.id, run.domain, run.begun, run.begun)
         kept.set(f"check:{owner}:{run_id}", lost)
         assert "The web server was stopped before the check had ended" in text_of(
             operator.get(address).content.decode()

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from policies import check
 from policies.check import Kept, Tools
-from policies.findings import Finding, Report, Stage
+from policies.check.findings import Finding, Report, Stage
 from policies.mtasts import Domain, parse_domain
 
 KEPT = 600
@@ -72,7 +72,7 @@ class Run:
 def start(name: Domain, kept: Kept, owner: int) -> Run:
     """A check of this domain for this user, begun now; the open one, where there is one.
 
-    Raises TooManyChecks.
+    Raises TooManyChecks, and ValueError where the settings let nobody fetch.
     """
     given = check.tools(settings.MTASTS)
     now = timezone.now()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from policies.check.findings import Reply, Report, State, shown_time
 from policies.decide import NEEDS_FETCH, Answer, Cached, Store, decide
-from policies.findings import Reply, Report, State, shown_time
 from policies.mtasts import Domain, Mode, Record
 from policies.mtasts.errors import DNSError, MTASTSError
 from policies.socketmap.reply import NOT_FOUND, reply

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from policies.advice import Advice
+from policies.check.advice import Advice
 
 SHOWN_LINES = 400
 """Lines of a policy text that are shown; 64 KiB may be as many line ends."""
