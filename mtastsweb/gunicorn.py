@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
+import django
 from django.conf import settings
 
 from mtastsweb import logs
@@ -15,3 +19,19 @@ timeout = 60  # seconds without a sign of life
 graceful_timeout = 8  # seconds; the supervisor kills after ten
 logconfig_dict = logs.configuration()
 control_socket_disable = True  # else a socket in the home directory takes commands
+
+
+def on_starting(_arbiter: Any) -> None:
+    """Before the workers are forked: they have the code in common, and none of them serves a
+    database that is another program's."""
+    django.setup()
+    from django.db import connections
+
+    from policies import schema
+
+    try:
+        schema.check()
+    except schema.WrongSchema as error:
+        sys.exit(str(error))
+    finally:
+        connections.close_all()

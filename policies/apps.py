@@ -10,4 +10,4 @@ class PoliciesConfig(AppConfig):
     verbose_name = "MTA-STS policies"
 
     def ready(self) -> None:
-        from policies import checks  # noqa: F401 - to register them, once models are there
+        from policies import checks, schema  # noqa: F401 - to register them, once models are there

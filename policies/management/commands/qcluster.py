@@ -6,11 +6,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from policies import queue
+from policies import queue, schema
 
 
 class Command(BaseCommand):
     help = "Works what is in the queue until Ctrl-C or SIGTERM."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        schema.check()
         queue.run_cluster()

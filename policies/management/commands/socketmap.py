@@ -6,7 +6,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
+from policies import schema
 from policies.socketmap.server.listeners import CannotListen
 from policies.socketmap.server.run import run
 
@@ -16,6 +18,8 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
+        schema.check()
+        connection.close()  # the server lends connections of its own
         try:
             run(settings.MTASTS)
         except CannotListen as error:

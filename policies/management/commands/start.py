@@ -7,16 +7,16 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from policies import queue, setup
+from policies import queue, schema, setup
 from policies.supervisor.product import child_environ, children, is_reachable
 from policies.supervisor.supervisor import AlreadyRunning, Supervisor, exclusive
 
 
 class Command(BaseCommand):
     help = "Runs web, worker and socketmap until Ctrl-C or SIGTERM, and restarts what dies."
-    requires_migrations_checks = True
 
     def handle(self, *args: Any, **options: Any) -> None:
+        schema.check()
         environment = settings.MTASTS
         supervisor = Supervisor(
             children(environment),

@@ -46,7 +46,7 @@ def manage(command: Sequence[str], environ: Mapping[str, str]) -> str:
     """What `manage.py` prints."""
     return subprocess.run(
         [sys.executable, str(BASE_DIR / "manage.py"), *command],
-        env=environ, check=True, capture_output=True, text=True, timeout=60,
+        env=environ, check=True, capture_output=True, text=True, timeout=180,
     ).stdout  # fmt: skip
 
 

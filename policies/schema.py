@@ -1,0 +1,70 @@
+"""Whether the database is this program's: no newer program has changed it, none of ours is due.
+
+Whatever runs for long, or writes, asks when it starts. A database that does not answer tells
+nothing, and keeps nobody from starting: mail is answered without it.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Sequence
+from typing import Any
+
+from django.core import checks
+from django.core.checks import CheckMessage, Tags, register
+from django.core.management.base import CommandError
+from django.db import DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
+
+from policies import migrations
+
+EX_CONFIG = 78  # of sysexits.h
+
+NEWER = "A newer program has changed the database ({names}), and this one could damage it."
+NEWER_HINT = "Run that program, or restore a backup of the database from before its migration."
+OLDER = "The database is not yet as this program needs it ({names})."
+OLDER_HINT = "Run `manage.py migrate`."
+
+
+class WrongSchema(CommandError):
+    """The database is another program's; the message says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, returncode=EX_CONFIG)
+
+
+def check() -> None:
+    """Raises WrongSchema. Reads a table of a few rows, and writes nothing."""
+    connection = connections["default"]
+    try:
+        unknown, due = _compared(connection)
+    except DatabaseError:
+        return
+    if unknown:
+        raise WrongSchema(f"{NEWER.format(names=', '.join(unknown))} {NEWER_HINT}")
+    if due:
+        raise WrongSchema(f"{OLDER.format(names=', '.join(due))} {OLDER_HINT}")
+
+
+@register(Tags.database)
+def schema(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """The same for `manage.py check --database default`, and for `migrate`, which runs it."""
+    messages: list[CheckMessage] = []
+    for alias in databases or ():
+        unknown, due = _compared(connections[alias])
+        if unknown:
+            message = NEWER.format(names=", ".join(unknown))
+            messages.append(checks.Error(message, hint=NEWER_HINT, id="mtasts.E003"))
+        elif due:
+            message = OLDER.format(names=", ".join(due))
+            messages.append(checks.Warning(message, hint=OLDER_HINT, id="mtasts.W007"))
+    return messages
+
+
+def _compared(connection: BaseDatabaseWrapper) -> tuple[list[str], list[str]]:
+    """Our migrations that the database has and we do not know, and those that it lacks."""
+    known = {module.name for module in pkgutil.iter_modules(migrations.__path__)}
+    recorded = MigrationRecorder(connection).applied_migrations()
+    applied = {name for app, name in recorded if app == "policies"}
+    return sorted(applied - known), sorted(known - applied)
