@@ -49,6 +49,7 @@ class Environment:
     """The variables of docs/settings.md. Deadlines are in seconds."""
 
     data_dir: Path
+    node_name: str
     database_url: str = field(repr=False)
     secret_key: str = field(repr=False)
     allowed_hosts: tuple[str, ...]
@@ -127,6 +128,7 @@ def read() -> Environment:
     data_dir = reader.value("DATA_DIR", values.directory, BASE_DIR / "data")
     environment = Environment(
         data_dir=data_dir,
+        node_name=reader.value("NODE_NAME", values.host_name, host),
         database_url=reader.secret(
             "DATABASE_URL", values.database_url, f"sqlite:///{data_dir / 'db.sqlite3'}"
         ),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from datetime import timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from policies.models import Heartbeat
@@ -14,8 +14,9 @@ FORGOTTEN = timedelta(days=7)
 
 
 def node() -> str:
-    """This machine's name among the others."""
-    return socket.gethostname()
+    """This machine's name among the others (NODE_NAME)."""
+    name: str = settings.MTASTS.node_name
+    return name
 
 
 def beat(kind: str, details: Mapping[str, object] | None = None) -> None:

@@ -27,6 +27,7 @@ _NAMES = (
     "DATABASE_URL",
     "DATA_DIR",
     "DEBUG",
+    "NODE_NAME",
     "SECRET_KEY",
     "WORKERS",
     "ALL_PROXY",

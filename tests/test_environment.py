@@ -20,6 +20,7 @@ WRONG = [
     ("DATABASE_URL", "postgres://user:hunter2@db:port/name"),
     ("DATABASE_URL", "postgres://user:hunter2@db"),
     ("DATABASE_URL", "/var/lib/hunter2"),
+    ("NODE_NAME", "node one"),
     ("ALLOWED_HOSTS", "https://mtasts.example.org"),
     ("ALLOWED_HOSTS", "mtasts.example.org:8000"),
     ("ALLOWED_HOSTS", "a.example,,b.example"),

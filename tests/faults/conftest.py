@@ -59,14 +59,20 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def make_product(served: Lab, tmp_path: Path, domains: list[str]) -> Iterator[MakeProduct]:
-    """`make_product(**environment)`: with OLD stored for each domain and long due; not started."""
+    """`make_product(**environment)`: with OLD stored for each domain and long due; not started.
+
+    `filled` False: on a database where that was done.
+    """
     made: list[Product] = []
 
-    def make(data_dir: Path = tmp_path / "data", **variables: str) -> Product:
+    def make(
+        data_dir: Path = tmp_path / "data", *, filled: bool = True, **variables: str
+    ) -> Product:
         product = Product(data_dir, {**SHORT, **served.settings()}, **variables)
         made.append(product)
         due = datetime.now(UTC) - timedelta(minutes=5)
-        product.database.store(domains, OLD, parse_policy(OLD), due)
+        if filled:
+            product.database.store(domains, OLD, parse_policy(OLD), due)
         return product
 
     yield make

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 from mtastsweb.environment import BASE_DIR
 from tests.faults.database import Database
+from tests.socketmap.server.client import Client
 from tests.socketmap.server.process import environment, free_port, manage
 from tests.socketmap.server.running import wait_until
 
@@ -70,14 +70,13 @@ class Product:
         return self.answers_web() and self._is_listening() and len(self.session("worker")) > 1
 
     def answers_web(self) -> bool:
-        with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+        try:
             with urllib.request.urlopen(f"http://{self.web}/healthz", timeout=5) as response:
                 return bool(response.read() == b"ok")
-        return False
+        except OSError:
+            return False
 
     def _is_listening(self) -> bool:
-        from tests.socketmap.server.client import Client
-
         with suppress(OSError):
             Client(("127.0.0.1", self.port)).close()
             return True
