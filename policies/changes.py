@@ -66,7 +66,7 @@ class Watch:
     def poll(self) -> frozenset[str]:
         """The domains, as rows name them, that changed since the last call.
 
-        The first call returns none. EVERYTHING is among them after a pause that was too long.
+        The first call returns none; the first after a pause that was too long, EVERYTHING alone.
         Raises DatabaseError; the next call then takes up where the last one ended.
         """
         now = self._now()
@@ -77,7 +77,7 @@ class Watch:
         self._read = now
         if is_first:
             return frozenset()
-        return found | {EVERYTHING} if was_away else found
+        return frozenset({EVERYTHING}) if was_away else found
 
     def _begin(self, now: datetime) -> None:
         newest = Change.objects.order_by("-seq").values_list("seq", flat=True).first() or 0

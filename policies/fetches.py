@@ -30,7 +30,8 @@ def outcome(answer: Answer, error: MTASTSError | None) -> Fetch.Outcome:
         return Fetch.Outcome.REMOVED
     if isinstance(error, NoRecordError):
         return Fetch.Outcome.NO_RECORD
-    return Fetch.Outcome.FAILED if error else Fetch.Outcome.FETCHED
+    is_held_off = error is None and answer.store is Store.USE
+    return Fetch.Outcome.FAILED if error or is_held_off else Fetch.Outcome.FETCHED
 
 
 def ended(

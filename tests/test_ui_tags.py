@@ -163,6 +163,10 @@ def nav(user: Any, address: str) -> list[Any]:
     return nav_items_tag(Context({"request": request, "user": user}))
 
 
+def somebody(*, is_staff: bool, may: bool) -> SimpleNamespace:
+    return SimpleNamespace(is_authenticated=True, is_staff=is_staff, has_perm=lambda _: may)
+
+
 def test_navigation_is_empty_without_a_login() -> None:
     assert nav(AnonymousUser(), "/policies/") == []
     assert nav_items_tag(Context({})) == []
@@ -170,15 +174,21 @@ def test_navigation_is_empty_without_a_login() -> None:
 
 def test_navigation_leaves_out_the_admin_and_routes_that_do_not_exist(settings: Any) -> None:
     settings.ROOT_URLCONF = __name__
-    viewer = SimpleNamespace(is_authenticated=True, is_staff=False)
-    staff = SimpleNamespace(is_authenticated=True, is_staff=True)
+    viewer = somebody(is_staff=False, may=False)
+    staff = somebody(is_staff=True, may=True)
     assert [item.label for item in nav(viewer, "/policies/")] == ["Policies"]
     assert [item.label for item in nav(staff, "/policies/")] == ["Policies", "Admin"]
 
 
+def test_navigation_leaves_out_what_the_user_may_not_open() -> None:
+    viewer, operator = somebody(is_staff=False, may=False), somebody(is_staff=False, may=True)
+    assert "Check" not in [item.label for item in nav(viewer, "/policies/")]
+    assert "Check" in [item.label for item in nav(operator, "/policies/")]
+
+
 def test_navigation_marks_where_one_is(settings: Any) -> None:
     settings.ROOT_URLCONF = __name__
-    viewer = SimpleNamespace(is_authenticated=True, is_staff=False)
+    viewer = somebody(is_staff=False, may=False)
     assert nav(viewer, "/policies/")[0].current == "page"
     assert nav(viewer, "/policies/example.com/")[0].current == "true"
     assert nav(viewer, "/status/")[0].current == ""

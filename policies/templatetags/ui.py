@@ -82,6 +82,9 @@ NAV = (
     ("Admin", "admin:index"),
 )
 
+NEEDS = {"policies:check": "policies.refetch_policyrecord"}
+"""What a page wants beyond being logged in, where not everybody who sees the list has it."""
+
 
 @register.simple_tag(takes_context=True)
 def nav_items(context: Context) -> list[NavItem]:
@@ -92,6 +95,8 @@ def nav_items(context: Context) -> list[NavItem]:
     items = []
     for label, route in NAV:
         if route == "admin:index" and not user.is_staff:
+            continue
+        if route in NEEDS and not user.has_perm(NEEDS[route]):
             continue
         try:
             url = reverse(route)
