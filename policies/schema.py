@@ -49,16 +49,13 @@ def check() -> None:
 
 @register(Tags.database)
 def schema(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """The same for `manage.py check --database default`, and for `migrate`, which runs it."""
+    """For `manage.py check --database default`, and for `migrate`, which runs this check."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
-        unknown, due = _compared(connections[alias])
+        unknown, _due = _compared(connections[alias])
         if unknown:
             message = NEWER.format(names=", ".join(unknown))
             messages.append(checks.Error(message, hint=NEWER_HINT, id="mtasts.E003"))
-        elif due:
-            message = OLDER.format(names=", ".join(due))
-            messages.append(checks.Warning(message, hint=OLDER_HINT, id="mtasts.W007"))
     return messages
 
 

@@ -43,15 +43,17 @@ def _slow(name: str, good: Answer) -> Answer:
 def _lying(name: str, good: Answer) -> Answer:
     """Each domain is lied about in a way of its own."""
     lies = answers()
-    oversized = (f"{number} " + "x" * 200 for number in range(250))
-    chosen: tuple[Answer, ...] = (
+    chosen: list[Answer] = [
         lies.WrongId(good),
         lies.Truncated(lies.Silence()),
         lies.Garbage(),
         lies.Fails("REFUSED"),
-        lies.Records(*oversized) if name.startswith("_mta-sts.") else good,
-        lies.Records("v=STSv1; id=forged;") if name.startswith("_mta-sts.") else lies.NXDomain(),
-    )
+    ]
+    if name.startswith("_mta-sts."):
+        oversized = (f"{number} " + "x" * 200 for number in range(250))
+        chosen += [lies.Records(*oversized), lies.Records("v=STSv1; id=forged;")]
+    else:  # a refresh fetches whatever the record says
+        chosen += [lies.NXDomain(), lies.Absent()]
     return chosen[sum(name.split(".", 1)[1].encode()) % len(chosen)]
 
 
