@@ -144,7 +144,7 @@ def _migrates(environ: Mapping[str, str], database: Database, *, rows: int, with
 
 ROWS = (
     "SELECT domain, policy_text, mode, max_age, record_id FROM policies_policyrecord"
-    " WHERE id % 1000 = 1 ORDER BY id"
+    " WHERE id <= 1000 ORDER BY id"
 )
 
 
