@@ -42,14 +42,14 @@ HITS = 500
 @dataclass(frozen=True, slots=True)
 class Refreshed:
     """`steady`: policies a second without start and tail. `cpu`: milliseconds for each. `late`:
-    seconds that the latest healthy domain was fetched after its plan. `grown`: MiB."""
+    seconds that the latest healthy domain was fetched after its plan. `memory`: MiB at the most."""
 
     seconds: float
     steady: float
     cpu: float
     late: float
     failed: int
-    grown: float
+    memory: float
 
 
 @dataclass(frozen=True, slots=True)
