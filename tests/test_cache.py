@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, IntegrityError, connection
 
 from policies import cache, rows
 from policies.decide import no_policy_found
@@ -435,6 +435,13 @@ def test_fifty_askers_of_a_new_domain_make_one_fetch(script: Script) -> None:
         asked.set()
         assert {answer.policy.mode for answer in answers if answer.policy} == {"enforce"}
     assert script.fetches == [DOMAIN]
+
+
+def test_an_edit_does_not_take_the_place_of_a_row_that_came_meanwhile(script: Script) -> None:
+    cache.upsert(DOMAIN, "1", policy(), ENFORCE)
+    with pytest.raises(IntegrityError, match="cached already"):
+        cache.edit(PolicyRecord(domain=DOMAIN), policy(NONE), text_edited=True)
+    assert row().policy == policy()
 
 
 class TestPlans:

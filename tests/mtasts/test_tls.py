@@ -7,11 +7,20 @@ import os
 import shutil
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import certifi
 import pytest
 
+from policies.mtasts import CertificateError, parse_domain, tls
+from policies.mtasts.dns import Resolver
+from policies.mtasts.https import PolicyFetcher, Step
 from policies.mtasts.tls import TrustStore
+
+if TYPE_CHECKING:
+    from policies.mtasts.deadline import LimitedTLSSocket
+    from tests.lab.lab import Lab
 
 trustme = pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
 
@@ -122,3 +131,42 @@ def test_a_system_without_roots_has_those_of_certifi(
     expected = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     expected.load_verify_locations(certifi.where())
     assert count(TrustStore()) == expected.cert_store_stats()["x509"]
+
+
+class NoChain:
+    """A connection that tells nothing of a certificate that it refused."""
+
+
+class BrokenChain:
+    """A connection whose peer sent what cannot be read."""
+
+    def get_unverified_chain(self) -> list[object]:
+        raise ValueError("no certificate")
+
+
+class EmptyChain:
+    def get_unverified_chain(self) -> list[object]:
+        return []
+
+
+@pytest.mark.parametrize("connection", [None, NoChain(), BrokenChain(), EmptyChain()])
+def test_of_a_refused_certificate_nothing_is_told_where_nothing_is_known(
+    connection: object,
+) -> None:
+    stream = SimpleNamespace(_sslobj=connection)
+    assert tls._refused(cast("LimitedTLSSocket", stream)) is None
+
+
+def test_a_certificate_is_refused_though_nothing_can_be_told_of_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.lab.certificate import Certificate
+
+    monkeypatch.setattr(tls, "_refused", lambda _: None)
+    lab.domain("example.test", "irrelevant", certificate=Certificate.EXPIRED)
+    resolver = Resolver((lab.nameserver,))
+    fetcher = PolicyFetcher(resolver, port=lab.policy_port, ca_file=lab.ca_file, allow_private=True)
+    steps: list[Step] = []
+    with pytest.raises(CertificateError):
+        fetcher.fetch(parse_domain("example.test"), steps.append)
+    assert all(step.certificate is None for step in steps)
