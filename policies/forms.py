@@ -60,8 +60,12 @@ class PolicyRecordForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        end = self.fields["valid_end"].widget
         self.fields["valid_end"].required = False
         self.fields["valid_end"].help_text = "UTC. Empty: max_age from now."
+        # The admin asks for date and time in two inputs, and its labels are for neither.
+        for part, label in zip(getattr(end, "widgets", ()), ("date", "time"), strict=False):
+            part.attrs["aria-label"] = f"Valid until: {label}, UTC"
         self.fields["shown"].initial = _fingerprint(self.instance)
 
     @property

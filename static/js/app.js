@@ -28,7 +28,6 @@ function moveRow(step) {
   if (!all.length) return;
   const at = all.indexOf(currentRow());
   const next = at < 0 ? 0 : Math.min(Math.max(at + step, 0), all.length - 1);
-  all[next].tabIndex = -1;
   all[next].focus();
 }
 
@@ -92,9 +91,23 @@ function onChange(event) {
   }
 }
 
+let left = ""; // the id of a row that is being replaced while something in it has the focus
+
+function rememberFocus(event) {
+  const row = currentRow();
+  left = row && event.detail.target.contains(row) ? row.id : "";
+}
+
+function restoreFocus() {
+  if (left && document.activeElement === document.body) document.getElementById(left)?.focus();
+  left = "";
+}
+
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", onClick);
 document.addEventListener("change", onChange);
+document.addEventListener("htmx:beforeSwap", rememberFocus);
+document.addEventListener("htmx:afterSettle", restoreFocus);
 document.addEventListener("htmx:afterSettle", countPicked);
 window.addEventListener("pageshow", countPicked); // the back button brings ticked boxes back
 for (const box of document.querySelectorAll("[data-shortcuts]")) {

@@ -1,0 +1,132 @@
+"""axe-core finds nothing to mend, on any page, in light and dark (WCAG 2.2 AA)."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("playwright", reason="pip install -r requirements-dev.txt")
+pytest.importorskip("axe_playwright_python", reason="pip install -r requirements-dev.txt")
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Open
+from tests.browser.product import Product
+from tests.browser.test_operators_day import publish
+from tests.lab import replies
+
+RULES = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    "resultTypes": ["violations"],
+    "preload": False,  # it looks for a stylesheet's imports beside the page
+}
+
+OURS = [
+    "/policies/", "/policies/?q=axe.example&mode=enforce", "/policies/?q=nothing-like-it",
+    "/policies/good.axe.example/", "/policies/backing-off.axe.example/",
+    "/policies/xn--mnchen-3ya.axe.example/", "/policies/good.axe.example/delete/",
+    "/outcomes/", "/fetches/", "/check/", "/status/",
+]  # fmt: skip
+OPEN = ["/accounts/login/", "/setup/x/", "/nowhere"]
+ADMIN = [
+    "/admin/django_q/schedule/1/change/", "/admin/auth/user/1/change/",
+    "/admin/", "/admin/policies/policyrecord/", "/admin/policies/policyrecord/{pk}/change/",
+    "/admin/policies/policyrecord/{pk}/history/", "/admin/policies/policyrecord/{pk}/delete/",
+    "/admin/policies/policyrecord/add/", "/admin/policies/fetch/", "/admin/auth/user/",
+    "/admin/auth/user/add/", "/admin/auth/group/", "/admin/django_q/schedule/",
+    "/admin/django_q/success/", "/admin/django_q/failure/", "/admin/django_q/ormq/",
+    "/admin/password_change/",
+]  # fmt: skip
+DJANGOS = {
+    ("label-title-only", "#searchbar"),  # its label is an image
+    ("label", "#id_next_run_"),  # a date and a time, whose label is for neither
+    ("aria-prohibited-attr", ".help-tooltip"),  # an icon of the lists of groups and permissions
+    ("label", "#id_last_login_"),
+    ("label", "#id_date_joined_"),
+}
+"""What templates of Django and django-q2 bring along: rule, and a part of the selector."""
+
+
+@pytest.fixture(scope="module")
+def pk(product: Product) -> str:
+    """The key of a row that holds a policy; other rows are in other states."""
+    names = ["good.axe.example", "backing-off.axe.example", "xn--mnchen-3ya.axe.example"]
+    publish(product, *names)
+    product.lab[names[1]].behaviour = replies.Serve(status=500)
+    product.ask(*names)
+    return product.run(
+        "from policies.models import PolicyRecord as P;"
+        "print(P.objects.get(domain='good.axe.example').pk)"
+    ).strip()
+
+
+@pytest.mark.parametrize("path", OURS)
+def test_a_page_of_ours(path: str, pk: str, open_page: Open) -> None:
+    page = open_page(path, bypass_csp=True)
+    assert in_light_and_dark(page) == []
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_a_page_without_login(path: str, open_page: Open, complaints: list[str]) -> None:
+    page = open_page(path, logged_in=False, bypass_csp=True)
+    assert in_light_and_dark(page) == []
+    complaints.clear()  # a status that is no 200
+
+
+@pytest.mark.parametrize("path", ADMIN)
+def test_a_page_of_the_admin(path: str, pk: str, open_page: Open) -> None:
+    page = open_page(path.format(pk=pk), bypass_csp=True)
+    assert [each for each in in_light_and_dark(page) if not is_djangos(each)] == []
+
+
+def test_the_help_dialog_and_a_row_that_is_fetched(
+    product: Product, pk: str, open_page: Open
+) -> None:
+    with product.lab.gate() as gate:
+        product.lab["good.axe.example"].behaviour = replies.Held(gate)
+        page = open_page("/policies/?q=good.axe", bypass_csp=True)
+        page.get_by_role("button", name="Refetch good.axe.example").click()
+        gate.wait_for_arrivals(timeout=30)
+        page.get_by_text("running").wait_for()
+        assert in_light_and_dark(page) == []
+        page.get_by_role("button", name="Keyboard help").click()
+        assert in_light_and_dark(page) == []
+
+
+def test_a_bulk_action_that_asks(pk: str, open_page: Open) -> None:
+    page = open_page("/policies/?q=axe.example", bypass_csp=True)
+    page.get_by_role("button", name="Delete all that match…").click()
+    page.get_by_role("heading", name="Delete 3 policies?").wait_for()
+    assert in_light_and_dark(page) == []
+
+
+def test_a_narrow_window(pk: str, open_page: Open) -> None:
+    page = open_page(
+        "/policies/?q=axe.example", viewport={"width": 360, "height": 740}, bypass_csp=True
+    )
+    assert violations(page) == []
+
+
+def in_light_and_dark(page: Page) -> list[tuple[str, str, str]]:
+    """What axe objects to in either theme."""
+    found = []
+    page.add_style_tag(content="* { transition: none !important; }")  # no colour half way
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found += violations(page)
+    return found
+
+
+def violations(page: Page) -> list[tuple[str, str, str]]:
+    """Rule, selector and what is wrong, of each element that axe objects to."""
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [
+        (rule["id"], " ".join(map(str, node["target"])), node["failureSummary"])
+        for rule in found
+        for node in rule["nodes"]
+    ]
+
+
+def is_djangos(violation: tuple[str, str, str]) -> bool:
+    rule, selector, _ = violation
+    return any(rule == known and part in selector for known, part in DJANGOS)

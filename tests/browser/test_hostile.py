@@ -1,0 +1,93 @@
+"""Text from policy hosts and from users is text, in a browser that would run what it could."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("playwright", reason="pip install -r requirements-dev.txt")
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Open
+from tests.browser.product import Product
+
+SCRIPT = "\"'><script>alert(1)</script><img src=x onerror=alert(2)><svg/onload=alert(3)>"
+HOSTILE = (
+    "version: STSv1\nmode: enforce\nmx: mx.hostile.example\nmax_age: 604800\n"
+    f"x-note: {SCRIPT}\nx-template: {{{{ 7*7 }}}} {{% now 'Y' %}}\nx-brace: }} servername=evil {{\n"
+    "x-turned: \u202egnirts\u200b\u2028 \x85\n"
+)
+BROKEN = f"version: STSv1\nmode: <b onclick=alert(4)>bold</b>\n{SCRIPT}\n"
+
+PAGES = ("/policies/?q=hostile", "/policies/{}/", "/policies/{}/delete/", "/fetches/", "/outcomes/")
+
+
+@pytest.fixture(scope="module")
+def rows(product: Product) -> dict[str, str]:
+    """The keys of two rows, by their domains."""
+    product.lab.domain("hostile.example", HOSTILE, id="1")
+    product.lab.domain("broken.hostile.example", BROKEN, id="1")
+    product.ask("hostile.example", "broken.hostile.example")
+    printed = product.run(
+        "from policies.models import PolicyRecord as P\n"
+        "for row in P.objects.filter(domain__endswith='hostile.example'): print(row.domain, row.pk)"
+    )
+    return dict(line.split() for line in printed.splitlines())
+
+
+@pytest.mark.parametrize("domain", ["hostile.example", "broken.hostile.example"])
+def test_a_hostile_policy_is_shown_and_does_nothing(
+    domain: str, rows: dict[str, str], open_page: Open
+) -> None:
+    # A dialog, or a complaint of the policy against inline scripts, would fail the test.
+    page = open_page("/policies/")
+    for path in (*PAGES, f"/admin/policies/policyrecord/{rows[domain]}/change/"):
+        page.goto(path.format(domain))
+        assert planted(page) == []
+
+
+def planted(page: Page) -> list[str]:
+    """What of the hostile text has become a part of the page."""
+    return list(page.eval_on_selector_all("main *, #content *", """all => all
+        .filter(each => [...each.attributes].some(one => one.name.startsWith("on"))
+            || each.matches("img[src=x], script:not([src]), b[onclick]"))
+        .map(each => each.outerHTML)"""))  # fmt: skip
+
+
+def test_the_text_is_shown_line_by_line_as_it_was_served(
+    rows: dict[str, str], open_page: Open
+) -> None:
+    page = open_page("/policies/hostile.example/")
+    lines = page.locator(".code").first.locator(".line")
+    expect(lines).to_have_count(8)
+    expect(lines.nth(4)).to_have_text(f"x-note: {SCRIPT}")
+    expect(lines.nth(5)).to_have_text("x-template: {{ 7*7 }} {% now 'Y' %}")
+    marked = lines.nth(7).locator(".odd-char")
+    assert marked.evaluate_all("all => all.map(each => each.dataset.code)") == [
+        "U+202E", "U+200B", "U+2028", "U+0085",
+    ]  # fmt: skip
+
+
+def test_the_line_that_does_not_parse_is_marked(rows: dict[str, str], open_page: Open) -> None:
+    page = open_page("/policies/broken.hostile.example/")
+    expect(page.locator(".code .bad")).to_have_text("mode: <b onclick=alert(4)>bold</b>")
+
+
+@pytest.mark.parametrize("text", [SCRIPT, "javascript:alert(1)", "<img src=x onerror=alert(1)>"])
+def test_a_hostile_search_is_shown_and_does_nothing(text: str, open_page: Open) -> None:
+    page = open_page("/policies/")
+    page.get_by_label("Domain", exact=True).fill(text)
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Domain", exact=True)).to_have_value(text)
+    assert planted(page) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/policies/%3Cscript%3Ealert(1)%3C%2Fscript%3E/", "/%3Cimg%20src=x%20onerror=alert(1)%3E"],
+)
+def test_a_hostile_address_is_not_found(path: str, open_page: Open, complaints: list[str]) -> None:
+    page = open_page(path)
+    expect(page.get_by_role("heading")).to_have_text("There is nothing at this address")
+    assert all("404" in each for each in complaints)
+    complaints.clear()
