@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any
 
@@ -35,3 +36,4 @@ def on_starting(_arbiter: Any) -> None:
         sys.exit(str(error))
     finally:
         connections.close_all()
+    gc.freeze()  # else looking for garbage copies what the workers have in common

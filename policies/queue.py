@@ -6,6 +6,7 @@ database, so a row and the task that works on it are made in one transaction.
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from multiprocessing.process import BaseProcess
@@ -95,4 +96,5 @@ class Sentinel(cluster.Sentinel):  # type: ignore[misc]  # django-q2 ships no ty
 def run_cluster() -> None:
     """Work what is in the queue until SIGTERM or SIGINT, in processes of this one."""
     cluster.Sentinel = Sentinel
+    gc.freeze()  # else looking for garbage copies what the forked processes have in common
     cluster.Cluster().start()
