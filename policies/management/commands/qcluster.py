@@ -11,6 +11,7 @@ from policies import queue, schema
 
 class Command(BaseCommand):
     help = "Works what is in the queue until Ctrl-C or SIGTERM."
+    requires_system_checks: list[str] = []  # they load all pages, to stay in memory
 
     def handle(self, *args: Any, **options: Any) -> None:
         schema.check()

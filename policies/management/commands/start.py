@@ -14,6 +14,7 @@ from policies.supervisor.supervisor import AlreadyRunning, Supervisor, exclusive
 
 class Command(BaseCommand):
     help = "Runs web, worker and socketmap until Ctrl-C or SIGTERM, and restarts what dies."
+    requires_system_checks: list[str] = []  # they load all pages, to stay in memory
 
     def handle(self, *args: Any, **options: Any) -> None:
         schema.check()
