@@ -143,7 +143,8 @@ NARROW = {"width": 360, "height": 740}
     "path",
     [
         "/policies/?q=keys.example", "/policies/a.keys.example/",
-        "/policies/a.keys.example/delete/", "/outcomes/", "/fetches/", "/check/", "/status/", "/admin/",
+        "/policies/a.keys.example/delete/", "/outcomes/", "/fetches/", "/check/", "/status/",
+        "/admin/",
     ],
 )  # fmt: skip
 def test_at_360_pixels_nothing_is_off_to_the_side(path: str, listed: str, open_page: Open) -> None:
