@@ -124,13 +124,13 @@ class PolicyRecordAdmin(admin.ModelAdmin):
     """Policies: the text is what one edits."""
 
     form = PolicyRecordForm
-    list_display = ("domain", "mode", "backoff", "last_use", "valid_end", "record_id", "edited")
+    list_display = ("domain", "mode_or_backoff", "used", "valid_end", "record_id", "edited")
     list_filter = ("mode", "backoff", StateFilter)
     search_fields = ("domain",)
     search_help_text = "A part of a domain name, in either form."
     date_hierarchy = "valid_end"
     ordering = ("-last_use_key", "domain")
-    sortable_by = ("domain", "valid_end")
+    sortable_by = ("domain", "used", "valid_end")
     list_per_page = 50
     show_full_result_count = False
     paginator = CappedPaginator
@@ -204,6 +204,14 @@ class PolicyRecordAdmin(admin.ModelAdmin):
     ) -> None:
         assert isinstance(form, PolicyRecordForm)  # noqa: S101 - the class above says so
         cache.edit(obj, form.policy, text_edited=form.is_text_edited)
+
+    @admin.display(description="Mode")
+    def mode_or_backoff(self, record: PolicyRecord) -> str:
+        return "backing off" if record.backoff else record.mode
+
+    @admin.display(description="Last use", ordering="last_use_key", empty_value="never")
+    def used(self, record: PolicyRecord) -> datetime | None:
+        return record.last_use
 
     @admin.display(description="MX patterns")
     def mx_patterns(self, record: PolicyRecord) -> str:

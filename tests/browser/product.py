@@ -35,7 +35,8 @@ class Product:
         self._process: subprocess.Popen[str] | None = None
 
     @property
-    def _environ(self) -> dict[str, str]:
+    def environ(self) -> dict[str, str]:
+        """The environment in which its processes run."""
         ours = {name: value for name, value in os.environ.items() if not is_of_the_product(name)}
         return {
             **ours,
@@ -47,18 +48,22 @@ class Product:
             "MTASTS_FETCH_TIMEOUT": "20",
         }
 
-    def manage(self, *arguments: str, status: int = 0) -> str:
-        """Runs `manage.py …`; what it printed."""
+    def python(self, *arguments: str) -> str:
+        """Runs Python in the product's environment; what it printed."""
         done = subprocess.run(
-            [sys.executable, str(BASE_DIR / "manage.py"), *arguments],
-            env=self._environ,
+            [sys.executable, *arguments],
+            env=self.environ,
             cwd=BASE_DIR,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == status, done.stderr
+        assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def manage(self, *arguments: str) -> str:
+        """Runs `manage.py …`; what it printed."""
+        return self.python(str(BASE_DIR / "manage.py"), *arguments)
 
     def run(self, code: str) -> str:
         """Runs Python with the models of the product; what it printed."""
@@ -81,7 +86,7 @@ class Product:
         with (self._data_dir / "log").open("w") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(BASE_DIR / "manage.py"), "start"],
-                env=self._environ,
+                env=self.environ,
                 cwd=BASE_DIR,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -25,7 +25,7 @@ OURS = [
     "/policies/", "/policies/?q=axe.example&mode=enforce", "/policies/?q=nothing-like-it",
     "/policies/good.axe.example/", "/policies/backing-off.axe.example/",
     "/policies/xn--mnchen-3ya.axe.example/", "/policies/good.axe.example/delete/",
-    "/outcomes/", "/fetches/", "/check/", "/status/",
+    "/outcomes/", "/fetches/", "/check/", "/status/", "/audit/",
 ]  # fmt: skip
 OPEN = ["/accounts/login/", "/setup/x/", "/nowhere"]
 ADMIN = [
@@ -97,6 +97,14 @@ def test_a_bulk_action_that_asks(pk: str, open_page: Open) -> None:
     page = open_page("/policies/?q=axe.example", bypass_csp=True)
     page.get_by_role("button", name="Delete all that match…").click()
     page.get_by_role("heading", name="Delete 3 policies?").wait_for()
+    assert in_light_and_dark(page) == []
+
+
+def test_a_check_that_has_ended(pk: str, open_page: Open) -> None:
+    page = open_page("/check/", bypass_csp=True)
+    page.get_by_role("searchbox").fill("backing-off.axe.example")
+    page.get_by_role("button", name="Check", exact=True).click()
+    page.get_by_role("region", name="Replies to Postfix").wait_for()
     assert in_light_and_dark(page) == []
 
 

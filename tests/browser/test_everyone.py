@@ -144,6 +144,7 @@ NARROW = {"width": 360, "height": 740}
     [
         "/policies/?q=keys.example", "/policies/a.keys.example/",
         "/policies/a.keys.example/delete/", "/outcomes/", "/fetches/", "/check/", "/status/",
+        "/audit/",
         "/admin/",
     ],
 )  # fmt: skip

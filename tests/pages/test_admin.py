@@ -374,7 +374,8 @@ VIEWS: list[dict[str, str]] = [
     {"state": "expiring"},
     {"state": "unused"},
     {"o": "1"},
-    {"o": "-5"},
+    {"o": "-4"},
+    {"o": "-3"},
     {"valid_end__year": "2026"},
 ]
 

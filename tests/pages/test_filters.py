@@ -116,6 +116,23 @@ def test_an_outcome_is_found_by_its_result_type() -> None:
     }
 
 
+def test_the_time_of_the_last_use_is_a_filter() -> None:
+    now = timezone.now()
+    ago = {
+        "hour": timedelta(minutes=59),
+        "day": timedelta(hours=23),
+        "week": timedelta(days=6),
+        "month": timedelta(days=29),
+    }
+    for word, span in ago.items():
+        making.record(f"{word}.example", last_use=now - span)
+    making.record("never.example")
+    names = [f"{word}.example" for word in ago]
+    assert [found(used=choice.value) for choice in listing.USED] == [
+        set(names[: at + 1]) for at in range(len(names))
+    ]
+
+
 def test_an_empty_cache_says_how_to_go_on_and_an_empty_search_how_to_go_back(as_: As) -> None:
     viewer = as_("viewer")
     assert (
@@ -135,6 +152,7 @@ QUERIES = [
     *({"state": choice.value} for choice in listing.STATES),
     *({"mode": choice.value} for choice in listing.MODES),
     *({"outcome": choice.value} for choice in listing.OUTCOMES),
+    *({"used": choice.value} for choice in listing.USED),
     {"q": "=d000001.example"},
     {"q": "d0000*"},
     {"q": "d0000*", "sort": "domain"},
