@@ -139,7 +139,12 @@ class PolicyRecord(models.Model):
                 name="policy_backing_off",
                 condition=models.Q(backoff=True),
             ),
-            models.Index(fields=["valid_end"], name="policy_by_end"),
+            models.Index(
+                fields=["-last_use_key", "domain"],
+                name="policy_edited",
+                condition=models.Q(edited__isnull=False),
+            ),
+            models.Index(fields=["valid_end", "domain"], name="policy_by_end"),
             models.Index(fields=["refresh_due"], name="policy_by_due"),
             models.Index(
                 fields=["outcome_type", "outcome_failure", "-last_use_key", "domain"],
