@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -21,6 +21,7 @@ from django.utils import timezone
 from policies.models import PolicyRecord
 from policies.models.policy import NEVER
 from policies.mtasts import DomainNameError, parse_domain
+from policies.narrowing import Condition, Narrowed, all_of, narrow
 from policies.tlsrpt.result import PolicyType, ResultType
 
 T = TypeVar("T", bound=Any)
@@ -31,6 +32,9 @@ PAGE = 50
 
 SEARCH_LIMIT = 255
 SOON = timedelta(days=1)
+
+TRIGRAM = 3
+"""Characters that a part of a name needs for PostgreSQL's index to find it."""
 
 LAST = "\U0010ffff"
 """Sorts after every character of a domain."""
@@ -140,18 +144,24 @@ class Filters:
 
     def apply(self, records: Rows, now: datetime) -> Rows:
         """The rows that are asked for."""
-        if self.q:
-            records = search(records, self.q)
+        return all_of(records, self.conditions(now))
+
+    def conditions(self, now: datetime) -> list[Condition]:
+        """What is asked for, one by one."""
+        found = [_about(self.q)] if self.q else []
         if self.mode:
-            records = records.filter(mode=self.mode, backoff=False)
+            # The mode of a row that backs off is not one.
+            found.append(Condition(Q(mode=self.mode), Q(backoff=False), _BY_USE))
         if self.state:
-            records = filter_state(records, self.state, now)
+            found.append(_state(self.state, now))
         if self.outcome:
             policy_type, result_type = outcome_columns(self.outcome)
-            records = records.filter(outcome_type=policy_type, outcome_failure=result_type)
+            outcome = Q(outcome_type=policy_type, outcome_failure=result_type)
+            found.append(Condition(outcome, order=_BY_USE))
         if self.used:
-            records = records.filter(last_use_key__gte=now - _USED_WITHIN[self.used])
-        return records
+            since = now - _USED_WITHIN[self.used]
+            found.append(Condition(Q(last_use_key__gte=since), order=_BY_USE))
+        return found
 
 
 def outcome_columns(outcome: str) -> tuple[str, str]:
@@ -166,13 +176,13 @@ def outcome_columns(outcome: str) -> tuple[str, str]:
 def search(records: Rows, text: str) -> Rows:
     """Rows whose domain is asked for so (see `about`)."""
     text = text.replace("\0", "").strip()[:SEARCH_LIMIT]
-    return records.filter(about(text)) if text else records
+    return all_of(records, [_about(text)] if text else [])
 
 
 def filter_state(records: Rows, state: str, now: datetime | None = None) -> Rows:
     """Rows in one of `STATES`; all rows for any other word."""
     known = _known(state, STATES)
-    return records.filter(_state(known, now or timezone.now())) if known else records
+    return all_of(records, [_state(known, now or timezone.now())] if known else [])
 
 
 def _known(value: str, choices: tuple[Choice, ...]) -> str:
@@ -184,17 +194,33 @@ def about(text: str) -> Q:
 
     A whole name in A-labels is looked for as rows name it.
     """
+    return _about(text).whole
+
+
+def _about(text: str) -> Condition:
     if text.startswith("="):
-        return Q(domain=_as_stored(text[1:].strip()))
+        return Condition(Q(domain=_as_stored(text[1:].strip())))
     if text.endswith("*"):
         return _begins(text[:-1].lower())
-    return Q(domain__contains=_as_stored(text))
+    return _holds(_as_stored(text))
 
 
-def _begins(start: str) -> Q:
+def _begins(start: str) -> Condition:
+    if not start:
+        return Condition()
     if connection.vendor == "postgresql":
-        return Q(domain__startswith=start)  # which has an index there, whatever the collation
-    return Q(domain__gte=start, domain__lt=start + LAST) if start else Q()
+        # This has an index there, whatever the collation. Where the order is by domain, the other
+        # index is entered at the start, but where to leave it only some collations tell.
+        begins = Q(domain__startswith=start, domain__gte=start)
+        return Condition(begins, order="domain", is_loose=True)
+    return Condition(Q(domain__gte=start, domain__lt=start + LAST), order="domain")
+
+
+def _holds(part: str) -> Condition:
+    holds = Q(domain__contains=part)
+    if connection.vendor == "postgresql" and len(part) >= TRIGRAM:
+        return Condition(holds)
+    return Condition(rest=holds)
 
 
 def _as_stored(text: str) -> str:
@@ -204,29 +230,28 @@ def _as_stored(text: str) -> str:
         return text.lower()
 
 
-def _state(state: str, now: datetime) -> Q:
-    # The IN subqueries keep the planners on the index of the order, or of the end, whichever is
-    # shorter; a plain condition has them sort a million rows.
+_BY_USE, _BY_END = "last_use_key", "valid_end"
+
+
+def _state(state: str, now: datetime) -> Condition:
+    holds = Q(backoff=False)
     match state:
         case "held":
-            return Q(backoff=False)
+            return Condition(rest=holds)
         case "valid":
-            return Q(valid_end__gt=now, backoff=False)
+            return Condition(Q(valid_end__gt=now), holds, _BY_END)
         case "expiring":
-            ends = PolicyRecord.objects.filter(valid_end__gt=now, valid_end__lte=now + SOON)
-            return Q(pk__in=ends.values("pk"), backoff=False)
+            return Condition(Q(valid_end__gt=now, valid_end__lte=now + SOON), holds, _BY_END)
         case "expired":
-            ended = PolicyRecord.objects.filter(valid_end__lte=now)
-            return Q(pk__in=ended.values("pk"))
+            return Condition(Q(valid_end__lte=now), order=_BY_END)
         case "backoff":
-            return Q(backoff=True)
+            return Condition(Q(backoff=True), order=_BY_USE)
         case "failing":
-            failed = PolicyRecord.objects.filter(outcome_type="sts", outcome_failure__gt="")
-            return Q(pk__in=failed.values("pk"))
+            return Condition(Q(outcome_type="sts", outcome_failure__gt=""))
         case "edited":
-            return Q(edited__isnull=False)
+            return Condition(Q(edited__isnull=False), order=_BY_USE)
         case _:
-            return Q(last_use_key=NEVER)
+            return Condition(Q(last_use_key=NEVER), order=_BY_USE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,24 +293,27 @@ class Cursor:
 
 
 def page(
-    records: QuerySet[T], sort: Sort, *, after: str = "", before: str = "", size: int = PAGE
+    records: QuerySet[T],
+    sort: Sort,
+    conditions: Sequence[Condition] = (),
+    *,
+    after: str = "",
+    before: str = "",
+    size: int = PAGE,
 ) -> Page[T]:
-    """The rows after or before a cursor; the first ones for none, or one that is none of ours.
+    """The rows that meet all conditions, after or before a cursor.
 
-    The first ones, too, where all those have gone meanwhile.
+    The first ones for none, for one that is none of ours, and where all those have gone meanwhile.
     """
     back = Cursor.read(before, sort) if before else None
     cursor = back or (Cursor.read(after, sort) if after else None)
-    # Going back, the same order is read from its other end.
-    down = sort.descending is (back is None)
-    sign = "-" if down else ""
-    order = [f"{sign}{sort.field}"]
-    if sort.field != "domain":
-        order.append("-domain" if back else "domain")
-    beyond = _beyond(sort.field, cursor, down=down, back=back is not None) if cursor else Q()
-    found = list(records.filter(beyond).order_by(*order)[: size + 1])
+    narrowed = narrow(records, conditions, sort.field)
+    found = _read(narrowed, sort, cursor, size + 1, back=back is not None)
+    if not found and cursor:
+        cursor = back = None
+        found = _read(narrowed, sort, None, size + 1, back=False)
     if not found:
-        return page(records, sort, size=size) if cursor else Page([])
+        return Page([])
     more = len(found) > size
     found = found[:size]
     if back:
@@ -299,15 +327,32 @@ def page(
     )
 
 
-def _beyond(field: str, cursor: Cursor, *, down: bool, back: bool) -> Q:
+def _read(
+    narrowed: Narrowed[T], sort: Sort, cursor: Cursor | None, size: int, *, back: bool
+) -> list[T]:
+    """So many rows from a cursor on; going back, the same order is read from its other end."""
+    down = sort.descending is not back
+    order = [f"{'-' if down else ''}{sort.field}"]
+    if sort.field != "domain":
+        order.append("-domain" if back else "domain")
+    found: list[T] = []
+    for part in _beyond(sort.field, cursor, down=down, back=back):
+        found += narrowed.first(part, order, size - len(found))
+        if len(found) == size:
+            break
+    return found
+
+
+def _beyond(field: str, cursor: Cursor | None, *, down: bool, back: bool) -> list[Q]:
+    """What lies beyond a cursor, in parts that follow each other: first the rows with its key,
+    for as one condition with the others a database would read all of these anew for each page."""
+    if cursor is None:
+        return [Q()]
     direction = "lt" if down else "gt"
     if field == "domain":
-        return Q(**{f"domain__{direction}": cursor.domain})
-    # The first condition is what an index can use; the rest only decides among equal keys.
-    beyond = Q(**{f"domain__{'lt' if back else 'gt'}": cursor.domain})
-    return Q(**{f"{field}__{direction}e": cursor.key}) & (
-        Q(**{f"{field}__{direction}": cursor.key}) | beyond
-    )
+        return [Q((f"domain__{direction}", cursor.domain))]
+    same = Q((field, cursor.key), (f"domain__{'lt' if back else 'gt'}", cursor.domain))
+    return [same, Q((f"{field}__{direction}", cursor.key))]
 
 
 def _cursor(row: Any, sort: Sort) -> str:

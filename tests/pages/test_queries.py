@@ -35,11 +35,12 @@ def fetches(count: int) -> None:
 PAGES: list[tuple[str, str, Callable[[int], object], int]] = [
     # A page of rows, their fetches, the tiles' counts and the newest change.
     ("/policies/", "operator", making.many, WHO + MAY + 4),
+    # The same, and a count for each condition that has an index.
     (
         "/policies/?q=d0&mode=enforce&state=valid&sort=domain",
         "operator",
         making.many,
-        WHO + MAY + 4,
+        WHO + MAY + 4 + 2,
     ),
     ("/policies/d000000.example/row/", "operator", making.many, WHO + MAY + 2),
     # The row, its fetches, its outcomes by day and by cause, its versions, what people did.

@@ -1,0 +1,128 @@
+"""The list's two ways to read a page: few rows are found and sorted, many are read in order."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from policies import listing, narrowing
+from policies.models import PolicyRecord
+from tests.pages import making, plans
+
+pytestmark = pytest.mark.django_db
+
+SEVERAL = 4
+"""More rows than `narrowing.FEW`, where that is patched to be less."""
+
+FILTERS: list[dict[str, str]] = [
+    *({"mode": choice.value} for choice in listing.MODES),
+    *({"state": choice.value} for choice in listing.STATES if choice.value != "held"),
+    *({"outcome": choice.value} for choice in listing.OUTCOMES),
+    *({"used": choice.value} for choice in listing.USED),
+    {"q": "d0*"},
+    {"mode": "enforce", "state": "expiring"},
+    {"mode": "none", "state": "expired"},
+    {"outcome": "sts-policy-invalid", "state": "failing"},
+    {"q": "d0*", "used": "day"},
+]
+
+
+@pytest.fixture
+def rows() -> None:
+    """Some of every kind."""
+    now, hour = timezone.now(), timedelta(hours=1)
+    kinds = [
+        {"valid_end": now + 100 * hour},
+        {"valid_end": now + hour, "mode": "testing"},
+        {"valid_end": now - hour, "mode": "none", "last_use": None},
+        {"backoff": True, "mode": "none"},
+        {"edited": now},
+        *({"outcome_type": "sts", "outcome_failure": each.value} for each in listing.OUTCOMES),
+        *({"outcome_type": each} for each in ("sts", "no-policy-found")),
+    ]
+    PolicyRecord.objects.bulk_create(
+        making.unsaved(
+            f"d{at:02}-{kind}.example", **({"last_use": now - at * hour / 4} | fields)
+        )
+        for kind, fields in enumerate(kinds)
+        for at in range(SEVERAL)
+    )  # fmt: skip
+
+
+def statements(query: dict[str, str], *, after: str = "") -> list[str]:
+    """What the list asks the database for: counts first, then its rows."""
+    filters = listing.Filters.read(query)
+    conditions = filters.conditions(timezone.now())
+    with CaptureQueriesContext(connection) as captured:
+        listing.page(
+            PolicyRecord.objects.all(), listing.SORTS[filters.sort], conditions, after=after
+        )
+    return [each["sql"] for each in captured]
+
+
+def finds_rows(plan: plans.Plan) -> bool:
+    """Whether an index leads to the rows, or holds no others."""
+    ways = ("SEARCH", "Index Cond", "policy_backing_off", "policy_edited")
+    return any(way in step for step in plan.steps for way in ways)
+
+
+def counts(sql: str) -> bool:
+    return sql.startswith("SELECT COUNT(")
+
+
+@pytest.mark.parametrize("sort", listing.SORTS)
+@pytest.mark.parametrize("query", FILTERS, ids=str)
+@pytest.mark.usefixtures("rows")
+def test_many_rows_are_read_in_order(
+    query: dict[str, str], sort: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(narrowing, "FEW", -1)
+    key = "d00" if sort == "domain" else timezone.now()
+    after = str(listing.Cursor(key, "d00"))
+    for sql in statements(query | {"sort": sort}) + statements(query | {"sort": sort}, after=after):
+        plan = plans.explain(sql)
+        assert not plan.reads_a_whole_table, plan
+        assert not plan.sorts, plan
+
+
+@pytest.mark.parametrize("sort", listing.SORTS)
+@pytest.mark.parametrize("query", FILTERS, ids=str)
+@pytest.mark.usefixtures("rows")
+def test_few_rows_are_found_by_an_index(query: dict[str, str], sort: str) -> None:
+    for sql in statements(query | {"sort": sort}):
+        assert finds_rows(plans.explain(sql)), sql
+
+
+@pytest.mark.parametrize("few", [-1, SEVERAL, 1000])
+@pytest.mark.parametrize("sort", listing.SORTS)
+@pytest.mark.parametrize("query", [*FILTERS, {"q": "1-"}, {"state": "held"}], ids=str)
+@pytest.mark.usefixtures("rows")
+def test_both_ways_show_the_same(
+    query: dict[str, str], sort: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(narrowing, "FEW", few)
+    filters, now = listing.Filters.read(query | {"sort": sort}), timezone.now()
+    order = listing.SORTS[sort]
+    expected = filters.apply(PolicyRecord.objects.all(), now).order_by(
+        f"-{order.field}" if order.descending else order.field, "domain"
+    )
+    found, after, first = [], "", True
+    while after or first:
+        page = listing.page(
+            PolicyRecord.objects.all(), order, filters.conditions(now), after=after, size=7
+        )
+        found += making.domains(page.rows)
+        after, first = page.after, False
+    assert found == making.domains(expected)
+
+
+@pytest.mark.usefixtures("rows")
+def test_counting_ends_where_rows_are_no_longer_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(narrowing, "FEW", SEVERAL - 1)
+    counted = [sql for sql in statements({"state": "expired", "sort": "domain"}) if counts(sql)]
+    assert len(counted) == 1
+    assert f"LIMIT {SEVERAL}" in counted[0]
