@@ -49,7 +49,7 @@ def failure(result_type: str, reason: str = "") -> Outcome:
     code = f"{result_type}: {reason}" if reason else result_type
     parts = reason.split("+") if reason else [result_type]
     fallback = parts[-1] == FALLBACK
-    words = _words(parts[:-1] if fallback else parts)
+    words = _words((parts[:-1] or [result_type]) if fallback else parts)
     if fallback:
         return Outcome(code, f"{words}, using cached policy", Tone.WARN)
     return Outcome(code, words, Tone.BAD)
