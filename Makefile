@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
 JOBS ?= 2
+POLICIES ?= 100000
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lint format types check bench clean
@@ -40,6 +41,7 @@ check: lint types test ## All of the above, as CI does
 
 bench: $(VENV)/tests.stamp ## Measure (bench)
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.pages $(POLICIES)
 
 clean: ## Remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.*

@@ -1,0 +1,148 @@
+"""`python -m bench.pages [COUNT]`: the pages with so many policies and fetches, and with 1,000.
+
+On SQLite and, where BENCH_DATABASE_URL names a PostgreSQL server whose user may create databases,
+there as well. A hundred thousand rows, which is the default, take some minutes; a million half an
+hour, most of it to store them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from bench.processes import ROOT
+from bench.report import machine, show
+
+COUNT = 100_000
+FEW = 1_000
+
+RUNS = 2
+"""How often each database is measured, in turn. The best run counts: other work on the machine can
+only make one worse."""
+
+LIMIT = 40.0
+"""Milliseconds. A part of a name may take SQLite longer, which reads all names for one that is
+rare."""
+
+RATIO = 1.5
+"""Of the same page with 1,000 rows or, where that has no fifty rows to show, of the whole list."""
+
+INTRODUCTION = (
+    "Written by `python -m bench.pages {count}`: what the server takes for a page with {few:,}"
+    " policies and fetches and with {count:,}, in milliseconds, middleware and templates included."
+    " A page is to take {limit:.0f} ms at most, or 150 ms where SQLite looks for a part of a name,"
+    " and {ratio} times as long as with {few:,} rows, where those fill a page."
+)
+
+PAGE = ROOT / "docs" / "benchmarks-pages.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Milliseconds of a page with few rows and with many. `ratio`: see RATIO."""
+
+    name: str
+    few: float
+    many: float
+    ratio: float
+
+
+def measured(settings: dict[str, str], count: int) -> list[Timed]:
+    """All pages on one kind of database."""
+    with _filled(settings, FEW) as few, _filled(settings, count) as many:
+        runs = [(_times(few), _times(many)) for _ in range(RUNS)]
+    names = runs[0][0]
+    best = {name: tuple(min(run[at][name] for run in runs) for at in (0, 1)) for name in names}
+    return [
+        Timed(name, least, most, most / max(least, best["all"][0] if _is_list(name) else 0))
+        for name, (least, most) in best.items()
+    ]
+
+
+def _is_list(name: str) -> bool:
+    return not name.startswith(("=", "row", "policy"))
+
+
+@contextmanager
+def _filled(settings: dict[str, str], count: int) -> Iterator[dict[str, str]]:
+    """The environment of a database with so many rows."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as data_dir, _database(settings) as url:
+        environ = {**os.environ, **url, "DATA_DIR": data_dir, "ALLOWED_HOSTS": "testserver"}
+        _run(environ, "manage.py", "migrate", "--verbosity", "0")
+        _run(environ, "-m", "bench.rows", str(count))
+        yield environ
+
+
+@contextmanager
+def _database(settings: dict[str, str]) -> Iterator[dict[str, str]]:
+    """A PostgreSQL database of its own where a server is named, else none."""
+    if not (server := settings.get("DATABASE_URL")):
+        yield {}
+        return
+    import psycopg
+    from psycopg.sql import SQL, Identifier
+
+    name = f"bench_{os.getpid()}_{os.urandom(3).hex()}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        try:
+            url = urlsplit(server)._replace(path=f"/{name}").geturl()
+            yield {"DATABASE_URL": url, "SECRET_KEY": "bench"}
+        finally:
+            admin.execute(SQL("DROP DATABASE {}").format(Identifier(name)))
+
+
+def _times(environ: dict[str, str]) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.pagetimes"]
+    run = subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.PIPE)
+    times: dict[str, float] = json.loads(run.stdout)
+    return times
+
+
+def _run(environ: dict[str, str], *command: str) -> None:
+    subprocess.run([sys.executable, *command], cwd=ROOT, env=environ, check=True)
+
+
+def _text(results: dict[str, list[Timed]], count: int) -> str:
+    lines = [
+        "# Benchmarks of the pages",
+        "",
+        INTRODUCTION.format(count=count, few=FEW, limit=LIMIT, ratio=RATIO),
+        "",
+        *(f"- {name}: {value}" for name, value in machine().items()),
+    ]
+    for vendor, rows in results.items():
+        lines += [
+            "",
+            f"## {vendor}",
+            "",
+            f"| page | {FEW:,} | {count:,} | ratio |",
+            "|---|---|---|---|",
+            *(f"| {row.name} | {row.few:.1f} | {row.many:.1f} | {row.ratio:.2f} |" for row in rows),
+        ]
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
+    results = {"SQLite": measured({}, count)}
+    if server := os.environ.get("BENCH_DATABASE_URL"):
+        results["PostgreSQL"] = measured({"DATABASE_URL": server}, count)
+    for vendor, rows in results.items():
+        for row in rows:
+            limit = 150 if vendor == "SQLite" and row.name.startswith("part") else LIMIT
+            over = " – over" if row.many > limit or row.ratio > RATIO else ""
+            show(f"{vendor}: {row}{over}")
+    PAGE.write_text(_text(results, count))
+    show(f"Written: {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
