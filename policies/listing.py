@@ -218,9 +218,11 @@ def _begins(start: str) -> Condition:
 
 def _holds(part: str) -> Condition:
     holds = Q(domain__contains=part)
-    if connection.vendor == "postgresql" and len(part) >= TRIGRAM:
-        return Condition(holds)
-    return Condition(rest=holds)
+    if connection.vendor != "postgresql":
+        return Condition(rest=holds)
+    if len(part) < TRIGRAM:
+        return Condition(rest=holds, reads_names=True)
+    return Condition(holds, reads_names=True)
 
 
 def _as_stored(text: str) -> str:

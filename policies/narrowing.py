@@ -24,6 +24,10 @@ FEW = 5_000
 """So many rows are sorted at most. To find fifty of more than these by reading a million in order
 takes no longer."""
 
+NAMES = 5
+"""To look at so many names in an index takes as long as to look at one row. PostgreSQL looks up the
+row as well, unless nothing but the index's own columns is asked for."""
+
 _BARE = "bare_"
 _COLUMNS = (
     "domain", "mode", "backoff", "valid_end", "last_use_key", "outcome_type", "outcome_failure",
@@ -37,13 +41,14 @@ class Condition:
 
     `index`: what an index finds, empty for nothing; `rest`: what is then looked at in each row.
     `order`: the field by which that index has the rows in order; `is_loose`: others are among
-    them.
+    them. `reads_names`: no index has its rows together, but each holds the name that decides.
     """
 
     index: Q = field(default_factory=Q)
     rest: Q = field(default_factory=Q)
     order: str = ""
     is_loose: bool = False
+    reads_names: bool = False
 
     @property
     def whole(self) -> Q:
@@ -52,15 +57,24 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Narrowed(Generic[T]):
-    """The rows that meet all conditions. `few`: they are to be sorted, not read in order."""
+    """The rows that meet all conditions.
+
+    `few`: they are to be sorted, not read in order. `by_name`: where the names of those that are
+    shown are to be found first, all rows there are.
+    """
 
     records: QuerySet[T]
     few: bool = False
+    by_name: QuerySet[T] | None = None
 
     def first(self, beyond: Q, order: Sequence[str], count: int) -> list[T]:
         """So many of them in this order, from this place on."""
         if not self.few:
-            return list(self.records.filter(beyond).order_by(*order)[:count])
+            rows = self.records.filter(beyond).order_by(*order)
+            if self.by_name is not None:
+                names = rows.values("domain")[:count]
+                rows = self.by_name.filter(domain__in=names).order_by(*order)
+            return list(rows[:count])
         bare = [f"-{_BARE}{name[1:]}" if name[0] == "-" else _BARE + name for name in order]
         return list(self.records.filter(_bare(beyond)).order_by(*bare)[:count])
 
@@ -81,25 +95,34 @@ def narrow(records: QuerySet[T], conditions: Sequence[Condition], order: str) ->
     if not conditions or (len(conditions) == 1 and _has_order(conditions[0], order)):
         return Narrowed(all_of(records, conditions))
     fewest: Condition | None = None
-    count = FEW + 1
+    least = FEW + 1
     for each in conditions:
-        if each.index and (number := _count(records, each)) < count:
-            fewest, count = each, number
+        if each.index and (count := _count(records, each)) < min(least, _few(each) + 1):
+            fewest, least = each, count
+    every = records
     # Bare of indexes is what is to be looked at in rows that are found some other way.
     records = records.alias(**{_BARE + name: Coalesce(name, name) for name in _COLUMNS})
     for each in conditions:
         leads = each is fewest if fewest else each.order == order
         records = records.filter(each.index if leads else _look_at(each.index), _look_at(each.rest))
-    return Narrowed(records, few=fewest is not None)
+    if fewest:
+        return Narrowed(records, few=True)
+    return Narrowed(
+        records, by_name=every if any(each.reads_names for each in conditions) else None
+    )
 
 
 def _has_order(condition: Condition, order: str) -> bool:
     return condition.order == order and not condition.is_loose
 
 
+def _few(condition: Condition) -> int:
+    return FEW // NAMES if condition.reads_names else FEW
+
+
 def _count(records: QuerySet[Any], condition: Condition) -> int:
     rows = records.model._default_manager.filter(condition.index)
-    return int(rows.order_by()[: FEW + 1].count())
+    return int(rows.order_by()[: _few(condition) + 1].count())
 
 
 def _look_at(condition: Q) -> Q:

@@ -99,7 +99,9 @@ def test_few_rows_are_found_by_an_index(query: dict[str, str], sort: str) -> Non
 
 @pytest.mark.parametrize("few", [-1, SEVERAL, 1000])
 @pytest.mark.parametrize("sort", listing.SORTS)
-@pytest.mark.parametrize("query", [*FILTERS, {"q": "1-"}, {"state": "held"}], ids=str)
+@pytest.mark.parametrize(
+    "query", [*FILTERS, {"q": "1-"}, {"q": "-1.exam"}, {"state": "held"}], ids=str
+)
 @pytest.mark.usefixtures("rows")
 def test_both_ways_show_the_same(
     query: dict[str, str], sort: str, few: int, monkeypatch: pytest.MonkeyPatch
@@ -118,6 +120,18 @@ def test_both_ways_show_the_same(
         found += making.domains(page.rows)
         after, first = page.after, False
     assert found == making.domains(expected)
+
+
+@pytest.mark.parametrize("part", ["e", "exam"])
+@pytest.mark.usefixtures("rows")
+def test_a_part_of_many_names_is_looked_for_in_order(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(narrowing, "FEW", -1)
+    for sql in statements({"q": part}):
+        plan = plans.explain(sql)
+        assert not plan.reads_a_whole_table, plan
+        assert any("policy_by_use" in step for step in plan.steps), plan
 
 
 @pytest.mark.usefixtures("rows")
