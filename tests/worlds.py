@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from policies.mtasts import Domain, NoRecordError, Policy, Record, parse_policy
 from policies.mtasts.errors import MTASTSError
 from policies.mtasts.https import FetchedPolicy
+from policies.mtasts.tls import PeerCertificate
 from policies.world import Looked, World
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -19,6 +20,14 @@ ENFORCE = "version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 86400\n"
 TESTING = "version: STSv1\nmode: testing\nmx: *.example.org\nmax_age: 86400\n"
 NONE = "version: STSv1\nmode: none\nmax_age: 86400\n"
 AT_ONCE = "version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 0\n"
+
+
+CERTIFICATE = PeerCertificate(
+    issuer="A Test CA",
+    names=("mta-sts.example.org",),
+    not_before=NOON - timedelta(days=30),
+    not_after=NOON + timedelta(days=60),
+)
 
 
 def record(record_id: str = "1") -> Record:
@@ -30,7 +39,7 @@ def served(text: str = ENFORCE) -> FetchedPolicy:
     return FetchedPolicy(
         policy=parse_policy(text),
         text=text,
-        certificate_not_after=NOON + timedelta(days=60),
+        certificate=CERTIFICATE,
         address="192.0.2.1",
     )
 

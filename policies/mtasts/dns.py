@@ -92,17 +92,19 @@ class Resolver:
         """The MTA-STS record of `domain`.
 
         Raises NoRecordError, MultipleRecordsError, RecordSyntaxError, each with the `ttl` of the
-        answer, and DNSError.
+        answer and what was `seen` in it, and DNSError.
         """
         try:
             name = domain.record_name
         except DomainNameError as error:
             raise NoRecordError(str(error), ttl=LONGEST_NEGATIVE_TTL) from error
         answer = self.query(name, "TXT")
+        txts = [_joined(rdata) for rdata in answer.records]
         try:
-            record = select_record([_joined(rdata) for rdata in answer.records])
+            record = select_record(txts)
         except RecordError as error:
             error.ttl = answer.ttl
+            error.seen = tuple(txt.decode(errors="replace") for txt in txts)
             raise
         return TXTAnswer(record, answer.ttl)
 

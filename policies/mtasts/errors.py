@@ -19,6 +19,11 @@ Each class says what its catcher has to do; which TLSRPT result each one means s
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from policies.mtasts.tls import PeerCertificate
+
 
 class MTASTSError(Exception):
     """Anything that stands between a domain and its policy."""
@@ -31,12 +36,14 @@ class DomainNameError(MTASTSError, ValueError):
 class RecordError(MTASTSError):
     """The TXT answer holds no usable MTA-STS record (RFC 8461 section 3.1).
 
-    `ttl`: seconds for which DNS says that this answer holds; 0 where unknown.
+    `ttl`: seconds for which DNS says that this answer holds; 0 where unknown. `seen`: the TXT
+    strings of the answer, for whoever has to mend them.
     """
 
     def __init__(self, message: str, *, ttl: int = 0) -> None:
         super().__init__(message)
         self.ttl = ttl
+        self.seen: tuple[str, ...] = ()
 
 
 class NotMTASTS(RecordError):
@@ -72,8 +79,11 @@ class PolicySyntaxError(MTASTSError):
     """The policy text breaks the grammar of RFC 8461 section 3.2.
 
     `line`: counted from 1. `problem`: what was found and what was expected there.
-    `received`: the text as served, for the TLS report, where it came over HTTPS.
+    `received`: the text as served, for the TLS report, where it came over HTTPS. `certificate`:
+    of the host that served it, there alone.
     """
+
+    certificate: PeerCertificate | None = None
 
     def __init__(self, problem: str, *, line: int, received: str = "") -> None:
         super().__init__(f"line {line}: {problem}")
@@ -86,7 +96,10 @@ class FetchError(MTASTSError):
     """The policy could not be had over HTTPS (RFC 8461 section 3.3).
 
     `reason`: lower-case words joined by hyphens ("http-status-500", "policy-too-large", …).
+    `certificate`: the policy host's, accepted or not, as far as the fetch came to see one.
     """
+
+    certificate: PeerCertificate | None = None
 
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)

@@ -91,13 +91,18 @@ OnStep = Callable[[Step], None]
 class FetchedPolicy:
     """A policy as served.
 
-    `address` is the policy host's, None behind a proxy. `certificate_not_after` is in UTC.
+    `address` and `certificate` are the policy host's, the address None behind a proxy.
     """
 
     policy: Policy
     text: str
-    certificate_not_after: datetime
+    certificate: PeerCertificate
     address: str | None
+
+    @property
+    def certificate_not_after(self) -> datetime:
+        """When the certificate ends, in UTC."""
+        return self.certificate.not_after
 
 
 def _unseen(step: Step) -> None:
@@ -136,19 +141,31 @@ class PolicyFetcher:
         """The policy that the policy host of `domain` serves now.
 
         Raises NoPolicyError, CertificateError, FetchError, and PolicySyntaxError with `received`
-        set. `on_step` is told what is found on the way, also before a failure.
+        set; each has the `certificate` where one was seen. `on_step` is told what is found on the
+        way, also before a failure.
         """
         try:
             host = domain.policy_host
         except DomainNameError as error:
             raise NoPolicyError(str(error)) from error
         deadline = Deadline(self.timeout)
-        with ExitStack() as held:
-            address, stream = self._open(host, deadline, held, on_step)
-            certificate = peer_certificate(stream)
-            on_step(_certificate_step(certificate))
-            body = self._get(host, stream, on_step)
-        return FetchedPolicy(_parsed(body), body.decode(), certificate.not_after, address)
+        certificate: PeerCertificate | None = None
+
+        def watch(step: Step) -> None:
+            nonlocal certificate
+            certificate = step.certificate or certificate
+            on_step(step)
+
+        try:
+            with ExitStack() as held:
+                address, stream = self._open(host, deadline, held, watch)
+                verified = peer_certificate(stream)
+                watch(_certificate_step(verified))
+                body = self._get(host, stream, watch)
+            return FetchedPolicy(_parsed(body), body.decode(), verified, address)
+        except (FetchError, PolicySyntaxError) as error:
+            error.certificate = certificate
+            raise
 
     def _open(
         self, host: str, deadline: Deadline, held: ExitStack, on_step: OnStep

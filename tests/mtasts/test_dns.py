@@ -55,6 +55,13 @@ def dns_error_of(resolver: Resolver) -> DNSError:
     return caught.value
 
 
+def test_a_useless_answer_says_what_was_seen(lab: Lab, host: Host) -> None:
+    host.txt = answers.Records("v=STSv1; id=1;", "v=STSv1; id=2;")
+    with pytest.raises(MultipleRecordsError) as caught:
+        resolver_of(lab).lookup_record(DOMAIN)
+    assert sorted(caught.value.seen) == ["v=STSv1; id=1;", "v=STSv1; id=2;"]
+
+
 def test_the_record_comes_with_its_ttl(lab: Lab, host: Host) -> None:
     host.txt = answers.Records("v=STSv1; id=20260101;", ttl=1234)
     assert resolver_of(lab).lookup_record(DOMAIN) == TXTAnswer(Record("STSv1", "20260101"), 1234)

@@ -52,6 +52,7 @@ def test_a_policy_comes_with_its_text_and_how_it_was_had(lab: Lab, host: Host) -
     assert fetched.policy == parse_policy(POLICY)
     assert fetched.text == POLICY
     assert fetched.address in lab.addresses
+    assert fetched.certificate.names == (f"mta-sts.{NAME}",)
     left = fetched.certificate_not_after - datetime.now(UTC)
     assert timedelta(0) < left < timedelta(days=800)
 
@@ -129,6 +130,23 @@ def test_a_bad_certificate_is_refused(
     host.certificate = certificate
     assert failure_of(fetcher_of(lab)) == f"sts-webpki-invalid: {reason}"
     assert lab.requests.count() == 0
+
+
+def test_a_failure_brings_the_certificate_as_far_as_one_was_seen(lab: Lab, host: Host) -> None:
+    def seen() -> tuple[str, ...] | None:
+        with pytest.raises((FetchError, PolicySyntaxError)) as failure:
+            fetcher_of(lab).fetch(DOMAIN)
+        certificate = failure.value.certificate
+        return certificate.names if certificate else None
+
+    host.policy = None
+    assert seen() == (f"mta-sts.{NAME}",)
+    host.policy = "version: STSv2\n"
+    assert seen() == (f"mta-sts.{NAME}",)
+    host.certificate = Certificate.EXPIRED
+    assert seen() == (f"mta-sts.{NAME}",)
+    host.resolve_to(lab.closed_address)
+    assert seen() is None
 
 
 @pytest.mark.parametrize(
