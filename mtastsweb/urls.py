@@ -8,6 +8,8 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
+from mtastsweb.accounts import PasswordView
+
 
 @login_not_required
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -19,6 +21,7 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("accounts/password/", PasswordView.as_view(), name="password"),
     path("admin/", admin.site.urls),
     path("", include("policies.urls")),
 ]

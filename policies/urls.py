@@ -6,7 +6,18 @@ from django.urls import URLPattern, URLResolver, path, register_converter
 from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
-from policies.views import audit, bulk, check, fetches, jobs, outcomes, policies, setup, status
+from policies.views import (
+    audit,
+    bulk,
+    check,
+    fetches,
+    glossary,
+    jobs,
+    outcomes,
+    policies,
+    setup,
+    status,
+)
 
 
 class ActionConverter(StringConverter):
@@ -43,5 +54,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("check/store/", check.store, name="check-store"),
     path("check/<uuid:run_id>/", check.result, name="check-result"),
     path("status/", status.index, name="status"),
+    path("glossary/", glossary.index, name="glossary"),
     path("setup/<str:token>/", setup.first_login, name="setup"),
 ]

@@ -18,6 +18,7 @@ from django.template.loader import render_to_string
 from django.test import RequestFactory
 from django.urls import include, path
 
+from policies.templatetags import ui
 from policies.templatetags.ui import age, badge, bar, code_lines, domain_name, duration, number
 from policies.templatetags.ui import nav_items as nav_items_tag
 
@@ -192,6 +193,13 @@ def test_navigation_marks_where_one_is(settings: Any) -> None:
     assert nav(viewer, "/policies/")[0].current == "page"
     assert nav(viewer, "/policies/example.com/")[0].current == "true"
     assert nav(viewer, "/status/")[0].current == ""
+
+
+def test_navigation_says_how_many_things_wait_at_a_place(monkeypatch: Any) -> None:
+    places = (ui.Place("Policies", "policies:list", count=lambda: 3),)
+    monkeypatch.setattr(ui, "NAV", places)
+    viewer = somebody(is_staff=False, may=False)
+    assert [item.count for item in nav(viewer, "/policies/")] == [3]
 
 
 @pytest.mark.parametrize("name", ["400", "403", "403_csrf", "404", "500"])

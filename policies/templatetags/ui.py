@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -64,26 +65,38 @@ MESSAGE_KINDS = {"success": Kind.OK, "warning": Kind.WARN, "error": Kind.BAD, "i
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A page of the main navigation.
+
+    `needs`: what it wants beyond being logged in, where not everybody who sees the list has it.
+    `count`: how many things wait there; a query of every page, so a cheap one.
+    """
+
+    label: str
+    route: str
+    needs: str = ""
+    count: Callable[[], int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NavItem:
     """A link of the main navigation; `current` is the value of aria-current, or empty."""
 
     label: str
     url: str
     current: str
+    count: int = 0
 
 
 NAV = (
-    ("Policies", "policies:list"),
-    ("Fetches", "policies:fetches"),
-    ("Outcomes", "policies:outcomes"),
-    ("Check", "policies:check"),
-    ("Status", "policies:status"),
-    ("Log", "policies:audit"),
-    ("Admin", "admin:index"),
+    Place("Policies", "policies:list"),
+    Place("Fetches", "policies:fetches"),
+    Place("Outcomes", "policies:outcomes"),
+    Place("Check", "policies:check", needs="policies.refetch_policyrecord"),
+    Place("Status", "policies:status"),
+    Place("Log", "policies:audit"),
+    Place("Admin", "admin:index"),
 )
-
-NEEDS = {"policies:check": "policies.refetch_policyrecord"}
-"""What a page wants beyond being logged in, where not everybody who sees the list has it."""
 
 
 @register.simple_tag(takes_context=True)
@@ -93,16 +106,17 @@ def nav_items(context: Context) -> list[NavItem]:
     if user is None or request is None or not user.is_authenticated:
         return []
     items = []
-    for label, route in NAV:
-        if route == "admin:index" and not user.is_staff:
+    for place in NAV:
+        if place.route == "admin:index" and not user.is_staff:
             continue
-        if route in NEEDS and not user.has_perm(NEEDS[route]):
+        if place.needs and not user.has_perm(place.needs):
             continue
         try:
-            url = reverse(route)
+            url = reverse(place.route)
         except NoReverseMatch:
             continue
-        items.append(NavItem(label, url, _current(request.path, url)))
+        count = place.count() if place.count else 0
+        items.append(NavItem(place.label, url, _current(request.path, url), count))
     return items
 
 

@@ -53,6 +53,7 @@ const KEYS = {
 };
 
 function onKey(event) {
+  if (event.key === "Escape") closeMenus(event);
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (stored(SHORTCUTS) === "off" || document.querySelector("dialog[open]")) return;
   const typing = "input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable]";
@@ -62,9 +63,18 @@ function onKey(event) {
 }
 
 function onClick(event) {
+  closeMenus(event);
   const opener = event.target.closest("[data-dialog]");
   if (opener && !event.ctrlKey && !event.metaKey && openDialog(opener.dataset.dialog)) {
     event.preventDefault(); // without the dialog the link leads to the page that asks the same
+  }
+}
+
+function closeMenus(event) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (event.key !== "Escape" && menu.contains(event.target)) continue;
+    if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+    menu.open = false;
   }
 }
 

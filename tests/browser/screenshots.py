@@ -65,6 +65,8 @@ PAGES = {
     "check-result": "check",
     "status": "/status/",
     "log": "/audit/",
+    "glossary": "/glossary/",
+    "password": "/accounts/password/",
     "admin": "/admin/",
     "admin-list": "/admin/policies/policyrecord/",
     "admin-change": "edit",

@@ -25,7 +25,8 @@ OURS = [
     "/policies/", "/policies/?q=axe.example&mode=enforce", "/policies/?q=nothing-like-it",
     "/policies/good.axe.example/", "/policies/backing-off.axe.example/",
     "/policies/xn--mnchen-3ya.axe.example/", "/policies/good.axe.example/delete/",
-    "/outcomes/", "/fetches/", "/check/", "/status/", "/audit/",
+    "/outcomes/", "/fetches/", "/check/", "/status/", "/audit/", "/glossary/",
+    "/accounts/password/",
 ]  # fmt: skip
 OPEN = ["/accounts/login/", "/setup/x/", "/nowhere"]
 ADMIN = [
@@ -89,7 +90,7 @@ def test_the_help_dialog_and_a_row_that_is_fetched(
         gate.wait_for_arrivals(timeout=30)
         page.get_by_text("running").wait_for()
         assert in_light_and_dark(page) == []
-        page.get_by_role("button", name="Keyboard help").click()
+        page.get_by_role("link", name="Help: keys and words").click()
         assert in_light_and_dark(page) == []
 
 

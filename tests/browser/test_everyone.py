@@ -73,7 +73,7 @@ def test_search_and_help_are_a_key_away_and_typing_is_typing(listed: str, open_p
 
 def test_single_keys_can_be_switched_off(listed: str, open_page: Open) -> None:
     page = open_page(listed)
-    page.get_by_role("button", name="Keyboard help").click()
+    page.get_by_role("link", name="Help: keys and words").click()
     page.get_by_label("Single keys act").uncheck()
     page.keyboard.press("Escape")
     page.reload()
@@ -144,8 +144,7 @@ NARROW = {"width": 360, "height": 740}
     [
         "/policies/?q=keys.example", "/policies/a.keys.example/",
         "/policies/a.keys.example/delete/", "/outcomes/", "/fetches/", "/check/", "/status/",
-        "/audit/",
-        "/admin/",
+        "/audit/", "/glossary/", "/accounts/password/", "/admin/",
     ],
 )  # fmt: skip
 def test_at_360_pixels_nothing_is_off_to_the_side(path: str, listed: str, open_page: Open) -> None:
