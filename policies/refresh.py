@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from policies import claiming, fetches, history, jobs, leases, outcomes, rows, world
+from policies import claiming, fetches, history, jobs, leases, mxcheck, outcomes, rows, world
 from policies.crew import Crew, GivenBack, NoPlace
 from policies.decide import NEEDS_FETCH, Answer, NeedsFetch, Store, decide, decide_refresh
 from policies.models import Fetch, PolicyRecord, PolicyVersion
@@ -271,6 +271,10 @@ def _save(batch: list[Worked], counts: Counts, progress: jobs.Progress) -> None:
     with transaction.atomic():
         PolicyRecord.objects.write_claimed(kept, COLUMNS)
         history.save([worked.version for worked in batch if worked.version is not None])
+        # Other patterns, or an operator's wish: whether the mail hosts fit is to be asked anew.
+        anew = [each.row.domain for each in batch if each.version is not None or each.job]
+        if anew:
+            mxcheck.hasten(anew)
         PolicyRecord.objects.filter(
             pk__in={row.pk for row in gone}, claim__in={row.claim for row in gone}
         ).delete()

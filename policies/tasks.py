@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from policies import (
     fetches,
     heartbeats,
     jobs,
+    mxcheck,
     outcomes,
     queue,
     refresh,
@@ -23,7 +25,7 @@ from policies import (
     summary,
 )
 from policies.models import Fetch
-from policies.mtasts import Domain
+from policies.mtasts import Domain, parse_domain
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -32,6 +34,11 @@ log = logging.getLogger(__name__)
 
 QUEUED_LIMIT = timedelta(hours=1)
 """A fetch that no worker has begun in so long has lost its task."""
+
+
+MX_CHECK, LEAST_MX_CHECK = 25.0, 5.0
+"""Seconds that a tick takes on MX checks; of a tick whose refresh was long only what is left of
+its minute, for one worker has to stay free."""
 
 
 def request_refetch(name: Domain, user: User | None) -> tuple[Fetch, bool]:
@@ -56,12 +63,13 @@ def refetch(fetch_id: int) -> None:
         fetches.abandon(fetch, f"The fetch did not end: {type(error).__name__}. Try again.")
         raise
     fetches.finish(fetch, consulted)
+    mxcheck.renew(parse_domain(fetch.domain))
 
 
 def tick() -> None:
     """Task, each minute: what has to be done from time to time."""
     heartbeats.beat("worker")
-    now = timezone.now()
+    now, began = timezone.now(), time.monotonic()
     longest = timedelta(seconds=queue.task_timeout())
     fetches.give_up(queued_before=now - QUEUED_LIMIT, started_before=now - 2 * longest)
     fetches.prune(now)
@@ -71,3 +79,6 @@ def tick() -> None:
     summary.recount(now)
     run_dir = settings.MTASTS.data_dir / "run"
     refresh.tick(stopping=lambda: stopping.is_announced(run_dir))
+    left = 55.0 - (time.monotonic() - began)
+    span = timedelta(seconds=max(LEAST_MX_CHECK, min(MX_CHECK, left)))
+    mxcheck.tick(span, stopping=lambda: stopping.is_announced(run_dir))

@@ -16,11 +16,16 @@ from policies.mtasts.dial import Slot, no_limit
 from policies.mtasts.dns import Resolver
 from policies.mtasts.errors import DNSError, FetchError, PolicySyntaxError, RecordError
 from policies.mtasts.https import PolicyFetcher
+from policies.mtasts.mailhosts import MailHosts, mail_hosts
 
 if TYPE_CHECKING:
     from mtastsweb.environment import Environment
     from policies.decide import Fetched, Look
     from policies.mtasts import Domain
+
+
+MX_TIMEOUT = 5.0
+"""Seconds for an MX look-up: no mail waits for it, and many are to be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +36,24 @@ class Looked:
     ttl: int = 0
 
 
+def _nobody_to_ask(domain: Domain) -> MailHosts | DNSError:
+    return DNSError(f"nobody was asked for the MX records of {domain.ascii}", reason="not-asked")
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """The outside, as functions, so that tests can set the clock and play failures, and whoever
     keeps few database connections can lend them out meanwhile.
 
-    `look` and `fetch` return what went wrong as a value: for the cache a failure is an answer.
+    `look`, `fetch` and `mail` return what went wrong as a value: for the cache a failure is an
+    answer. `mail`: the mail hosts of a domain.
     """
 
     look: Callable[[Domain], Looked]
     fetch: Callable[[Domain], Fetched]
     now: Callable[[], datetime] = timezone.now
     wait: Callable[[float], None] = time.sleep
+    mail: Callable[[Domain], MailHosts | DNSError] = _nobody_to_ask
 
 
 def real(resolver: Resolver, fetcher: PolicyFetcher) -> World:
@@ -63,7 +74,13 @@ def real(resolver: Resolver, fetcher: PolicyFetcher) -> World:
         except (FetchError, PolicySyntaxError) as error:
             return error
 
-    return World(look, fetch)
+    def mail(domain: Domain) -> MailHosts | DNSError:
+        try:
+            return mail_hosts(resolver, domain, min(resolver.timeout, MX_TIMEOUT))
+        except DNSError as error:
+            return error
+
+    return World(look, fetch, mail=mail)
 
 
 def default() -> World:

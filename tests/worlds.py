@@ -9,8 +9,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from policies.mtasts import Domain, NoRecordError, Policy, Record, parse_policy
-from policies.mtasts.errors import MTASTSError
+from policies.mtasts.errors import DNSError, MTASTSError
 from policies.mtasts.https import FetchedPolicy
+from policies.mtasts.mailhosts import MailHosts
 from policies.mtasts.tls import PeerCertificate
 from policies.world import Looked, World
 
@@ -44,6 +45,12 @@ def served(text: str = ENFORCE) -> FetchedPolicy:
     )
 
 
+def mail(*hosts: str) -> MailHosts:
+    """The answer to an MX query that names these, the first one preferred."""
+    preferences = tuple(10 * place for place in range(1, len(hosts) + 1))
+    return MailHosts(hosts, 300, False, preferences)
+
+
 def policy(text: str = ENFORCE) -> Policy:
     return parse_policy(text)
 
@@ -55,6 +62,8 @@ class Script:
         self.time = NOON
         self.look: Record | MTASTSError = NoRecordError("no record")
         self.fetch: FetchedPolicy | MTASTSError | BaseException = served()
+        self.mx: dict[str, MailHosts | DNSError] = {}
+        self.mx_looks: list[str] = []
         self.ttl = 300
         self.looks: list[str] = []
         self.fetches: list[str] = []
@@ -64,7 +73,9 @@ class Script:
 
     @property
     def world(self) -> World:
-        return World(self._look, self._fetch, self.now, lambda _seconds: self.during_wait())
+        return World(
+            self._look, self._fetch, self.now, lambda _seconds: self.during_wait(), self._mail
+        )
 
     def publish(self, text: str = ENFORCE, record_id: str = "1") -> None:
         self.look, self.fetch = record(record_id), served(text)
@@ -86,3 +97,7 @@ class Script:
         if isinstance(self.fetch, BaseException) and not isinstance(self.fetch, MTASTSError):
             raise self.fetch
         return self.fetch
+
+    def _mail(self, name: Domain) -> MailHosts | DNSError:
+        self.mx_looks.append(name.ascii)
+        return self.mx.get(name.ascii, mail("mx.example.org"))

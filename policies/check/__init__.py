@@ -12,13 +12,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from policies import rows
+from policies.check import mailhosts
 from policies.check.fetching import fetch
 from policies.check.findings import Fact, Report, Stage, State
 from policies.check.record import look
 from policies.check.telling import Tell, Teller
 from policies.check.verdict import Found, report
 from policies.decide import Cached
-from policies.mtasts import Domain, Mode, Record
+from policies.mtasts import Domain, Mode, Policy, Record
 from policies.mtasts.dns import Resolver
 from policies.mtasts.errors import MTASTSError
 from policies.mtasts.https import PolicyFetcher
@@ -95,9 +96,18 @@ def run(name: Domain, given: Tools, held: Kept, tell: Tell) -> Report:
     teller = Teller(tell)
     looked = look(name, given.resolver, teller)
     fetched = fetch(name, given.fetcher, teller) if isinstance(looked, Record) else None
+    judged = _policy_in_force(fetched, held.cached)
+    fit = mailhosts.look(name, judged, given.resolver, teller) if judged else None
     dane = _dane(name, given.dane, teller) if _may_enforce(fetched, held.cached) else None
-    found = Found(looked, fetched, dane, held.cached, held.valid_end, held.was_enforced)
+    found = Found(looked, fetched, dane, fit, held.cached, held.valid_end, held.was_enforced)
     return report(name, found, given.on_dns_error, datetime.now(UTC))
+
+
+def _policy_in_force(fetched: Fetched | None, cached: Cached | None) -> Policy | None:
+    """The policy that mail hosts have to fit: the one just fetched, else the one that is cached."""
+    fresh = None if fetched is None or isinstance(fetched, MTASTSError) else fetched.policy
+    policy = fresh or (cached.policy if cached else None)
+    return policy if policy is not None and policy.mode is not Mode.NONE else None
 
 
 def _may_enforce(fetched: Fetched | None, cached: Cached | None) -> bool:

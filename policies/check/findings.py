@@ -25,6 +25,7 @@ class Stage(StrEnum):
     CERTIFICATE = "TLS certificate"
     HTTP = "HTTP answer"
     POLICY = "Policy"
+    MAIL_HOSTS = "Mail hosts"
     DANE = "DANE"
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from policies.check.advice import advice
+from policies.check.advice import Advice, advice
 from policies.check.findings import Fact, Finding, Stage, State, shown_text
 from policies.mtasts.errors import (
     FetchError,
@@ -51,6 +51,21 @@ class Teller:
                 advice=advice(error),
             )
         )
+        self._since = now
+
+    def judge(
+        self,
+        stage: Stage,
+        state: State,
+        word: str,
+        problem: str,
+        advised: Advice | None,
+        *facts: Fact,
+    ) -> None:
+        """The stage ends in something that is to be noted, and is no failure of the policy's."""
+        now = time.monotonic()
+        took = now - self._since
+        self._say(Finding(stage, state, word, facts, took, problem=problem, advice=advised))
         self._since = now
 
     def add_text(self, text: str, bad_line: int = 0, note: str = "") -> None:

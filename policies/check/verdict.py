@@ -11,6 +11,7 @@ from policies.check.findings import Reply, Report, State, shown_time
 from policies.decide import NEEDS_FETCH, Answer, Cached, Store, decide
 from policies.mtasts import Domain, Mode, Record
 from policies.mtasts.errors import DNSError, MTASTSError
+from policies.mtasts.mxfit import Finding
 from policies.socketmap.reply import NOT_FOUND, reply
 from policies.socketmap.server.caution import on_dns_error
 from policies.tlsrpt import words
@@ -18,6 +19,7 @@ from policies.tlsrpt import words
 if TYPE_CHECKING:
     from mtastsweb.environment import OnDNSError
     from policies.decide import Fetched, Look
+    from policies.mtasts.mxfit import Fit
     from policies.socketmap.dane import Verdict
 
 MAPS = {"postfix": False, "postfix-tlsrpt": True}
@@ -26,11 +28,15 @@ MAPS = {"postfix": False, "postfix-tlsrpt": True}
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What DNS, the policy host and the cache say. The last three are of the cache's row."""
+    """What DNS, the policy host and the cache say. The last three are of the cache's row.
+
+    `fit`: how the mail hosts fit; None where they were not asked for, or DNS did not say.
+    """
 
     look: Look
     fetched: Fetched | None
     dane: Verdict | None
+    fit: Fit | None
     cached: Cached | None
     valid_end: datetime | None
     was_enforced: bool
@@ -146,6 +152,16 @@ def _of_policy(name: Domain, mode: Mode, found: Found) -> tuple[State, str]:
         return State.OK, (
             f"{name.unicode} enforces MTA-STS, and its mail hosts have DANE as well, which has"
             " precedence (RFC 8461 section 2): Postfix verifies by TLSA."
+        )
+    if found.fit is not None and found.fit.finding is Finding.NONE:
+        return State.BAD, (
+            f"{name.unicode} enforces MTA-STS, but none of its mail hosts fits the policy: mail to"
+            " it is deferred, however good their certificates are (RFC 8461 section 5)."
+        )
+    if found.fit is not None and found.fit.finding is Finding.DETOUR:
+        return State.WARN, (
+            f"{name.unicode} enforces MTA-STS, but its preferred mail host fits no pattern: mail to"
+            " it waits whenever the others do not take it."
         )
     return State.OK, (
         f"{name.unicode} enforces MTA-STS: mail to it is delivered only over TLS, to hosts that"

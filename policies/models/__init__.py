@@ -4,6 +4,7 @@ from policies.models.change import Change
 from policies.models.coordination import Heartbeat, Lease, SetupLink
 from policies.models.fetch import Fetch
 from policies.models.job import Job, Summary
+from policies.models.mxcheck import MXCheck
 from policies.models.outcome import (
     Outcome,
     OutcomeAllowance,
@@ -21,6 +22,7 @@ __all__ = [
     "Heartbeat",
     "Job",
     "Lease",
+    "MXCheck",
     "Outcome",
     "OutcomeAllowance",
     "OutcomeFailure",

@@ -10,6 +10,7 @@ from dns.rdtypes.ANY.TLSA import TLSA
 
 from policies.mtasts.dns import Resolver
 from policies.mtasts.domain import MAX_NAME, Domain
+from policies.mtasts.mxfit import MailHost, Named
 
 # RFC 7672 section 3.1: of the four certificate usages only these two are meant for SMTP.
 _DANE_TA, _DANE_EE = 2, 3
@@ -25,11 +26,20 @@ class MailHosts:
 
     Without an MX record that is the domain itself (RFC 5321 section 5.1). None at all where the
     domain takes no mail (RFC 7505) or does not exist. `authentic`, `ttl`: as in `dns.Answer`.
+    `preferences`: of each host, the lowest goes first. `named`: how DNS names them.
     """
 
     hosts: tuple[str, ...]
     ttl: int
     authentic: bool
+    preferences: tuple[int, ...] = ()
+    named: Named = Named.MX
+
+    @property
+    def pairs(self) -> tuple[MailHost, ...]:
+        """Each host with its preference; 0 where there is none."""
+        preferences = self.preferences or (0,) * len(self.hosts)
+        return tuple(map(MailHost, preferences, self.hosts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +56,17 @@ def mail_hosts(resolver: Resolver, domain: Domain, timeout: float) -> MailHosts:
     """The mail hosts of `domain`, asked for within `timeout` seconds. Raises DNSError."""
     answer = resolver.query(domain.ascii, "MX", timeout)
     if not answer.records:
-        hosts: tuple[str, ...] = (domain.ascii,) if answer.exists else ()
-        return MailHosts(hosts, answer.ttl, answer.authentic)
+        if not answer.exists:
+            return MailHosts((), answer.ttl, answer.authentic, named=Named.ABSENT)
+        return MailHosts((domain.ascii,), answer.ttl, answer.authentic, (0,), Named.DOMAIN)
     records = sorted((cast(MX, each) for each in answer.records), key=lambda mx: mx.preference)
-    names = (mx.exchange.to_text(omit_final_dot=True).lower() for mx in records)
-    hosts = tuple(dict.fromkeys(name for name in names if name != "."))
-    return MailHosts(hosts, answer.ttl, answer.authentic)
+    best: dict[str, int] = {}
+    for mx in records:
+        name = mx.exchange.to_text(omit_final_dot=True).lower()
+        if name != ".":
+            best.setdefault(name, mx.preference)
+    named = Named.MX if best else Named.NULL
+    return MailHosts(tuple(best), answer.ttl, answer.authentic, tuple(best.values()), named)
 
 
 def tlsa(resolver: Resolver, host: str, timeout: float) -> TLSAAnswer | None:

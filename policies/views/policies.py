@@ -20,10 +20,12 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from policies import cache, changes, listing, outcomes, summary, tasks, tiles
+from policies import cache, changes, listing, mxcheck, outcomes, summary, tasks, tiles
 from policies import history as versions
-from policies.models import Fetch, PolicyRecord
-from policies.mtasts import Domain, DomainNameError, parse_domain
+from policies.check.mailhosts import Judged, judge
+from policies.models import Fetch, MXCheck, PolicyRecord
+from policies.mtasts import Domain, DomainNameError, Mode, parse_domain
+from policies.mtasts.mxfit import Fit, Named
 from policies.tlsrpt import words
 
 VIEW = "policies.view_policyrecord"
@@ -59,6 +61,19 @@ class Life:
     left: float
     total: float
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """The mail hosts of a domain, as its page shows them.
+
+    `matters`: there is a policy that they have to fit. The others are None for what is unknown.
+    """
+
+    matters: bool
+    check: MXCheck | None = None
+    fit: Fit | None = None
+    judged: Judged | None = None
 
 
 @require_safe
@@ -148,6 +163,7 @@ def detail(request: HttpRequest, domain: str) -> HttpResponse:
             "versions": versions.of(record.domain, VERSIONS_SHOWN),
             "log": _log(record),
             "life": _life(record, now),
+            "mail": _mail(record),
         },
     )
 
@@ -247,6 +263,16 @@ def _log(record: PolicyRecord) -> list[LogEntry]:
     kind = ContentType.objects.get_for_model(PolicyRecord)
     entries = LogEntry.objects.filter(content_type=kind, object_id=str(record.pk))
     return list(entries.select_related("user").order_by("-action_time")[:LOG_SHOWN])
+
+
+def _mail(record: PolicyRecord) -> Mail:
+    """What DNS said last of the mail hosts, beside the policy as it is now."""
+    found, mode = mxcheck.of(record.domain), Mode(record.mode)
+    if record.backoff or mode is Mode.NONE:
+        return Mail(matters=False)
+    fit = found.fit(record.mx) if found else None
+    judged = judge(mode, Named(found.named), fit) if found and fit else None
+    return Mail(True, found, fit, judged)
 
 
 def _life(record: PolicyRecord, now: datetime) -> Life | None:

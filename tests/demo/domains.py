@@ -25,7 +25,8 @@ class Demo:
     """A domain: what it publishes, what befell it, and how it changes while one looks.
 
     `ago`: when a mail server asked first, in the past of the demonstration. `then`: what happened
-    to the domain after that. `later`: what happens every other minute.
+    to the domain after that. `later`: what happens every other minute. `mx`: its MX records,
+    those that its policy names where none are given.
     """
 
     name: str
@@ -36,6 +37,15 @@ class Demo:
     ago: timedelta | None = None
     then: Change | None = None
     later: Change | None = None
+    mx: tuple[str, ...] = ()
+
+    @property
+    def mail_hosts(self) -> tuple[str, ...]:
+        """Its MX records, in the text form of a zone file."""
+        lines = (self.text or "").splitlines()
+        patterns = [line.removeprefix("mx: ") for line in lines if line.startswith("mx: ")]
+        hosts = [pattern.replace("*", "mx1") for pattern in patterns]
+        return self.mx or tuple(f"{10 * at} {host}." for at, host in enumerate(hosts, 1))
 
 
 def _publish(text: str, record_id: str) -> Change:
@@ -145,6 +155,18 @@ def _changing() -> list[Demo]:
     ]  # fmt: skip
 
 
+def _misfitting() -> list[Demo]:
+    return [
+        Demo("moved-provider.example", policy("enforce", "mx.moved-provider.example"),
+             mx=("10 in1.new-hoster.example.", "20 in2.new-hoster.example.")),
+        Demo("new-relay.example", policy("enforce", "*.new-relay.example", "old.relay.example"),
+             mx=("10 filter.shield.example.", "20 mx1.new-relay.example.")),
+        Demo("trial.example", policy("testing", "mail.trial.example"),
+             mx=("10 mx.trial.example.",)),
+        Demo("takes-no-mail.example", policy("enforce", "mx.takes-no-mail.example"), mx=("0 .",)),
+    ]  # fmt: skip
+
+
 def _failing() -> list[Demo]:
     text = policy("enforce", "mx.example")
     return [
@@ -167,16 +189,18 @@ def _failing() -> list[Demo]:
     ]  # fmt: skip
 
 
-DOMAINS: tuple[Demo, ...] = (*_healthy(), *_changing(), *_failing())
+DOMAINS: tuple[Demo, ...] = (*_healthy(), *_changing(), *_misfitting(), *_failing())
 
 
 def publish(lab: Lab) -> None:
     """Put all of them into the laboratory, as they are before anything befalls them."""
     for demo in DOMAINS:
-        lab.domain(
+        host = lab.domain(
             demo.name,
             demo.text,
             id=demo.record_id,
             certificate=demo.certificate,
             behaviour=demo.behaviour,
         )
+        if demo.mail_hosts:
+            host.mx = answers.Records(*demo.mail_hosts)

@@ -43,8 +43,9 @@ PAGES: list[tuple[str, str, Callable[[int], object], int]] = [
         WHO + MAY + 4 + 2,
     ),
     ("/policies/d000000.example/row/", "operator", making.many, WHO + MAY + 2),
-    # The row, its fetches, its outcomes by day and by cause, its versions, what people did.
-    ("/policies/one.example/", "operator", fetches, WHO + MAY + 6),
+    # The row, its fetches, its outcomes by day and by cause, its versions, what people did, its
+    # mail hosts.
+    ("/policies/one.example/", "operator", fetches, WHO + MAY + 7),
     # A page of rows, their count and the count of all that is filtered, and the filters' dates.
     ("/admin/policies/policyrecord/", "superuser", making.many, WHO + 5),
     ("/admin/policies/fetch/", "superuser", fetches, WHO + 2),

@@ -67,7 +67,9 @@ def wait_for_checks() -> None:
 
 @pytest.fixture
 def host(lab: Lab) -> Host:
-    return lab.domain(DOMAIN, POLICY)
+    host = lab.domain(DOMAIN, POLICY)
+    host.mx = answers.Records("10 mx.example.test.")
+    return host
 
 
 @pytest.fixture
@@ -426,6 +428,73 @@ def test_a_refused_connection_is_told_at_its_step(lab: Lab, host: Host, operator
     page = checked(operator)
     assert "Connection failed" in page
     assert "Have a web server listen for HTTPS" in page
+
+
+class TestMailHosts:
+    def test_that_fit(self, host: Host, operator: Client) -> None:
+        page = checked(operator)
+        assert "Mail hosts all fit" in page
+        assert "10 mx.example.test fits mx.example.test" in page
+
+    @pytest.mark.parametrize(
+        ("mode", "records", "words"),
+        [
+            (
+                "enforce",
+                ["10 mx.example.net."],
+                [
+                    "fails",
+                    "none of its mail hosts fits the policy: mail to it is deferred",
+                    "none fits",
+                    "Add mx.example.net to the policy (mx:)",
+                    "10 mx.example.net fits no pattern",
+                    "Patterns that no host fits mx.example.test",
+                ],
+            ),
+            (
+                "enforce",
+                ["10 mx.example.net.", "20 mx.example.test."],
+                [
+                    "in order, but",
+                    "the preferred one does not fit",
+                    "its preferred mail host fits no",
+                ],
+            ),
+            (
+                "enforce",
+                ["10 mx.example.test.", "20 mx.example.net."],
+                ["in order", "some do not fit", "the others are passed over"],
+            ),
+            (
+                "testing",
+                ["10 mx.example.net."],
+                ["tests MTA-STS", "Mail goes out all the same while the policy is tested."],
+            ),
+            ("enforce", ["0 ."], ["takes no mail", "RFC 7505"]),
+        ],
+    )
+    def test_that_do_not(
+        self, host: Host, operator: Client, mode: str, records: list[str], words: list[str]
+    ) -> None:
+        host.publish(POLICY.replace("enforce", mode), id="2")
+        host.mx = answers.Records(*records)
+        page = checked(operator)
+        for each in words:
+            assert each in page, (each, page)
+
+    def test_that_dns_does_not_name(self, host: Host, operator: Client) -> None:
+        host.mx = answers.ServFail()
+        page = checked(operator)
+        assert "Whether mail gets through cannot be said" in page
+        assert f"{DOMAIN} enforces MTA-STS: mail to it is delivered only over TLS" in page
+
+    def test_that_are_the_domain_itself(self, host: Host, operator: Client) -> None:
+        host.mx = None
+        assert f"0 {DOMAIN} fits no pattern (there is no MX record: the domain" in checked(operator)
+
+    def test_that_do_not_matter(self, lab: Lab, operator: Client) -> None:
+        lab.domain(DOMAIN, None, id=None)
+        assert "not asked; they matter where there is a policy" in checked(operator)
 
 
 class TestBesideTheCache:

@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
-from policies import cache, exports, fetches, outcomes, refresh, schema
+from policies import cache, exports, fetches, mxcheck, outcomes, refresh, schema
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Policy, parse_domain
 from policies.mtasts.errors import DomainNameError
@@ -110,6 +110,7 @@ class Command(BaseCommand):
         except DomainNameError as error:
             return self._refuse(domain, error)
         fetch = fetches.finish(fetches.started(name), cache.refetch(name))
+        mxcheck.renew(name)
         if as_json:
             self._print_json(
                 domain=name.ascii,
