@@ -28,11 +28,12 @@ def on_starting(_arbiter: Any) -> None:
     django.setup()
     from django.db import connections
 
-    from policies import schema
+    from policies import occupancy, schema
 
     try:
+        occupancy.share()
         schema.check()
-    except schema.WrongSchema as error:
+    except (occupancy.Occupied, schema.WrongSchema) as error:
         sys.exit(str(error))
     finally:
         connections.close_all()

@@ -7,7 +7,7 @@ nothing, and keeps nobody from starting: mail is answered without it.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from django.core import checks
@@ -38,13 +38,20 @@ def check() -> None:
     """Raises WrongSchema. Reads a table of a few rows, and writes nothing."""
     connection = connections["default"]
     try:
-        unknown, due = _compared(connection)
+        applied = _applied(connection)
     except DatabaseError:
         return
-    if unknown:
-        raise WrongSchema(f"{NEWER.format(names=', '.join(unknown))} {NEWER_HINT}")
+    due = missing_from(applied)
     if due:
         raise WrongSchema(f"{OLDER.format(names=', '.join(due))} {OLDER_HINT}")
+
+
+def missing_from(applied: Set[str]) -> list[str]:
+    """Our migrations that a database lacks which has these. Raises WrongSchema for a newer one."""
+    unknown, due = _compared(applied)
+    if unknown:
+        raise WrongSchema(f"{NEWER.format(names=', '.join(unknown))} {NEWER_HINT}")
+    return due
 
 
 @register(Tags.database)
@@ -52,16 +59,19 @@ def schema(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessag
     """For `manage.py check --database default`, and for `migrate`, which runs this check."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
-        unknown, _due = _compared(connections[alias])
+        unknown, _due = _compared(_applied(connections[alias]))
         if unknown:
             message = NEWER.format(names=", ".join(unknown))
             messages.append(checks.Error(message, hint=NEWER_HINT, id="mtasts.E003"))
     return messages
 
 
-def _compared(connection: BaseDatabaseWrapper) -> tuple[list[str], list[str]]:
-    """Our migrations that the database has and we do not know, and those that it lacks."""
-    known = {module.name for module in pkgutil.iter_modules(migrations.__path__)}
+def _applied(connection: BaseDatabaseWrapper) -> set[str]:
     recorded = MigrationRecorder(connection).applied_migrations()
-    applied = {name for app, name in recorded if app == "policies"}
+    return {name for app, name in recorded if app == "policies"}
+
+
+def _compared(applied: Set[str]) -> tuple[list[str], list[str]]:
+    """Our migrations that a database has and we do not know, and those that it lacks."""
+    known = {module.name for module in pkgutil.iter_modules(migrations.__path__)}
     return sorted(applied - known), sorted(known - applied)

@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
-from policies import cache, exports, fetches, mxcheck, outcomes, refresh, schema
+from policies import cache, exports, fetches, mxcheck, occupancy, outcomes, refresh, schema
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Policy, parse_domain
 from policies.mtasts.errors import DomainNameError
@@ -52,6 +52,7 @@ class Command(BaseCommand):
                 action.add_argument("--domain", metavar="D", help="of this policy domain alone")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        occupancy.share()
         schema.check()
         try:
             status = options["run"](**options)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from policies import queue, schema
+from policies import occupancy, queue, schema
 
 
 class Command(BaseCommand):
@@ -14,5 +14,6 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # they load all pages, to stay in memory
 
     def handle(self, *args: Any, **options: Any) -> None:
+        occupancy.share()
         schema.check()
         queue.run_cluster()

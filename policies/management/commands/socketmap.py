@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from policies import schema
+from policies import occupancy, schema
 from policies.socketmap.server.listeners import CannotListen
 from policies.socketmap.server.run import run
 
@@ -18,6 +18,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
+        occupancy.share()
         schema.check()
         connection.close()  # the server lends connections of its own
         try:

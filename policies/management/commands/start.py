@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from policies import queue, schema, setup
+from policies import occupancy, queue, schema, setup
 from policies.supervisor.product import child_environ, children, is_reachable
 from policies.supervisor.supervisor import AlreadyRunning, Supervisor, exclusive
 
@@ -17,6 +17,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # they load all pages, to stay in memory
 
     def handle(self, *args: Any, **options: Any) -> None:
+        occupancy.share()
         schema.check()
         environment = settings.MTASTS
         supervisor = Supervisor(
