@@ -75,6 +75,27 @@ def reply(policy: Policy, domain: Domain, *, tlsrpt: bool, policy_text: str, edi
     return _largest_that_fits([reported + _policy_strings(policy_text), reported, entry])
 
 
+def required(level: str, match: Iterable[str]) -> bytes:
+    """The reply where an operator requires TLS: level `encrypt`, or `secure` with these names.
+
+    A name is a host's, `.example.com` for all below it, or Postfix's nexthop or dot-nexthop.
+    Returns an `OK` reply, INVALID_POLICY or POLICY_TOO_LARGE.
+    """
+    if level == "encrypt":
+        return b"OK encrypt"
+    names = list(dict.fromkeys(match))
+    if level != "secure" or not names or not all(map(_may_match, names)):
+        return INVALID_POLICY
+    return _largest_that_fits([f"OK secure match={':'.join(names)} servername=hostname"])
+
+
+def _may_match(name: str) -> bool:
+    """Whether Postfix may be given `name` to match, by an operator."""
+    return name in {"nexthop", "dot-nexthop"} or (
+        name not in _POSTFIX_WORDS and _is_domain(name.removeprefix("."))
+    )
+
+
 def _is_domain(name: str) -> bool:
     """Whether Postfix takes `name` for a domain, which may not look like an IP address."""
     return _NAME.fullmatch(name) is not None and not ends_in_number(name)
