@@ -26,15 +26,25 @@ KEPT = timedelta(hours=1)
 EVERYTHING = ""
 """In place of a domain: all of them may have changed."""
 
+EXCEPTIONS = "*"
+"""In place of a domain: an exception was made, changed or ended."""
+
 WATCHED = (
     "domain", "valid_end", "backoff", "record_id", "mode", "mx", "max_age", "policy_text",
     "edited", "held_mode", "held_end",
 )  # fmt: skip
 """The columns that decide what is answered. Uses, outcomes, claims and plans are no change."""
 
+EXCEPTION_WATCHED = (
+    "scope", "target", "action", "policy_text", "level", "match", "reason", "owner", "since",
+    "until", "ended",
+)  # fmt: skip
+"""The same of exceptions. That one was used is no change."""
+
 # So far behind the newest change may one be committed that a watch can still see at its start.
 _LOOKED_BACK = 1000
 _TABLE = "policies_policyrecord"
+_EXCEPTION_TABLE = "policies_policyexception"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +142,8 @@ def newest() -> int:
 
 
 def count_since(seq: int) -> int:
-    """How many changes came after that one; counted up to a thousand."""
-    return Change.objects.filter(seq__gt=seq)[:1000].count()
+    """How many changes of policies came after that one; counted up to a thousand."""
+    return Change.objects.filter(seq__gt=seq).exclude(domain=EXCEPTIONS)[:1000].count()
 
 
 def prune(now: datetime) -> None:
@@ -160,8 +170,30 @@ def drop_triggers(schema_editor: BaseDatabaseSchemaEditor) -> None:
         schema_editor.execute("DROP FUNCTION IF EXISTS policies_note_change()")
 
 
-def _differs(operator: str) -> str:
-    return " OR ".join(f"OLD.{column} {operator} NEW.{column}" for column in WATCHED)
+def create_exception_triggers(schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """The same for the table of exceptions."""
+    drop_exception_triggers(schema_editor)
+    is_postgresql = schema_editor.connection.vendor == "postgresql"
+    for statement in _EXCEPTION_POSTGRESQL if is_postgresql else _EXCEPTION_SQLITE:
+        schema_editor.execute(statement)
+
+
+def drop_exception_triggers(schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """For migrations that are undone."""
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(f"DROP TRIGGER IF EXISTS policies_exception ON {_EXCEPTION_TABLE}")
+        schema_editor.execute(
+            f"DROP TRIGGER IF EXISTS policies_exception_updated ON {_EXCEPTION_TABLE}"
+        )
+        schema_editor.execute("DROP FUNCTION IF EXISTS policies_note_exception()")
+        return
+    for name in ("inserted", "deleted", "updated"):
+        schema_editor.execute(f"DROP TRIGGER IF EXISTS policies_exception_{name}")
+
+
+def _differs(operator: str, columns: Iterable[str] = WATCHED) -> str:
+    # "match" is a word of SQL.
+    return " OR ".join(f'OLD."{column}" {operator} NEW."{column}"' for column in columns)
 
 
 _TRIGGERS = (
@@ -207,4 +239,28 @@ _POSTGRESQL = (
     EXECUTE FUNCTION policies_note_change()""",
     f"""CREATE TRIGGER policies_change_truncated AFTER TRUNCATE ON {_TABLE}
     FOR EACH STATEMENT EXECUTE FUNCTION policies_note_change()""",
+)
+
+_EXCEPTION_SQLITE = tuple(
+    f"""CREATE TRIGGER policies_exception_{name} AFTER {event} ON {_EXCEPTION_TABLE} {when} BEGIN
+        INSERT INTO policies_change (domain) VALUES ('{EXCEPTIONS}');
+    END"""  # noqa: S608 - names of ours
+    for name, event, when in (
+        ("inserted", "INSERT", ""),
+        ("deleted", "DELETE", ""),
+        ("updated", "UPDATE", f"WHEN {_differs('IS NOT', EXCEPTION_WATCHED)}"),
+    )
+)
+
+# Once for each statement where one will do: which rows they were does not matter.
+_EXCEPTION_POSTGRESQL = (
+    f"""CREATE FUNCTION policies_note_exception() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO policies_change (domain) VALUES ('{EXCEPTIONS}');
+        RETURN NULL;
+    END $$""",  # noqa: S608 - names of ours
+    f"""CREATE TRIGGER policies_exception AFTER INSERT OR DELETE OR TRUNCATE ON {_EXCEPTION_TABLE}
+    FOR EACH STATEMENT EXECUTE FUNCTION policies_note_exception()""",
+    f"""CREATE TRIGGER policies_exception_updated AFTER UPDATE ON {_EXCEPTION_TABLE}
+    FOR EACH ROW WHEN ({_differs("IS DISTINCT FROM", EXCEPTION_WATCHED)})
+    EXECUTE FUNCTION policies_note_exception()""",
 )

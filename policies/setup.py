@@ -12,6 +12,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from policies.audit import COMMAND_LINE
 from policies.models import SetupLink
 
 LIFETIME = timedelta(hours=1)
@@ -22,8 +23,8 @@ class SetupClosed(Exception):
 
 
 def is_open() -> bool:
-    """Whether nobody can log in yet."""
-    return not User.objects.exists()
+    """Whether nobody can log in yet. The command line's entry in the log is nobody."""
+    return not User.objects.exclude(username=COMMAND_LINE, is_active=False).exists()
 
 
 def make_link() -> str:

@@ -12,8 +12,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from policies import cache, changes
-from policies.changes import EVERYTHING, WATCHED, Watch
-from policies.models import Change, PolicyRecord
+from policies.changes import EVERYTHING, EXCEPTION_WATCHED, EXCEPTIONS, WATCHED, Watch
+from policies.models import Change, PolicyException, PolicyRecord
 from tests.worlds import ENFORCE, TESTING, policy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -179,3 +179,70 @@ def test_what_everybody_has_read_is_forgotten() -> None:
     assert Change.objects.filter(domain="example.org").exists()
     changes.prune(timezone.now() + changes.KEPT + timedelta(minutes=1))
     assert not Change.objects.exists()
+
+
+def exception(target: str = "example.org", **fields: object) -> PolicyException:
+    given = {"scope": "domain", "action": "skip", "reason": "r", "owner": "o"} | fields
+    return PolicyException.objects.create(target=target, **given)
+
+
+def test_an_exception_that_is_made_or_deleted_is_seen(poll: Poll) -> None:
+    exception()
+    assert poll() == {EXCEPTIONS}
+    assert poll() == frozenset()
+    PolicyException.objects.all().delete()
+    assert poll() == {EXCEPTIONS}
+
+
+OTHER_WORDS = {
+    "scope": "suffix",
+    "target": ".example.org",
+    "action": "pin",
+    "policy_text": "text",
+    "level": "secure",
+    "match": ["mx.example.org"],
+    "reason": "another",
+    "owner": "another",
+    "since": timezone.now() + timedelta(hours=1),
+    "until": timezone.now() + timedelta(hours=2),
+    "ended": timezone.now(),
+}
+
+
+@pytest.mark.parametrize("column", EXCEPTION_WATCHED)
+def test_each_column_of_an_exception_that_counts_is_watched(poll: Poll, column: str) -> None:
+    exception()
+    poll()
+    PolicyException.objects.update(**{column: OTHER_WORDS[column]})
+    assert poll() == {EXCEPTIONS}
+
+
+def test_that_an_exception_was_used_is_no_change(poll: Poll) -> None:
+    exception()
+    poll()
+    PolicyException.objects.update(uses=F("uses") + 1, last_use=timezone.now())
+    assert poll() == frozenset()
+
+
+def test_plain_sql_about_exceptions_is_seen(poll: Poll) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO policies_policyexception (scope, target, action, reason, owner)"
+            " VALUES ('domain', 'example.org', 'skip', 'r', 'o')"
+        )
+    assert poll() == {EXCEPTIONS}
+
+
+def test_exceptions_are_no_changes_of_policies(poll: Poll) -> None:
+    before = changes.newest()
+    exception()
+    assert changes.count_since(before) == 0
+
+
+@pytest.mark.postgres
+def test_exceptions_that_are_emptied_at_once_are_seen(poll: Poll) -> None:
+    exception()
+    poll()
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE policies_policyexception")
+    assert poll() == {EXCEPTIONS}

@@ -1,7 +1,9 @@
-"""What is stored. Only `policies.cache` and `policies.refresh` write `PolicyRecord`."""
+"""What is stored. Only `policies.cache` and `policies.refresh` write `PolicyRecord`, and only
+`policies.exceptions` writes `PolicyException`."""
 
 from policies.models.change import Change
 from policies.models.coordination import Heartbeat, Lease, SetupLink
+from policies.models.exception import PolicyException
 from policies.models.fetch import Fetch
 from policies.models.job import Job, Summary
 from policies.models.mxcheck import MXCheck
@@ -29,6 +31,7 @@ __all__ = [
     "OutcomePolicy",
     "OutcomeSummary",
     "OutcomeTotal",
+    "PolicyException",
     "PolicyRecord",
     "PolicyVersion",
     "SetupLink",

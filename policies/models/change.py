@@ -10,7 +10,7 @@ class Change(models.Model):
     """Written by triggers of the database, so that no way to change a policy goes unseen.
 
     Whoever keeps policies in memory reads what is new here (`policies.changes`). An empty domain
-    means all of them.
+    means all of them, "*" that an exception is not as before.
     """
 
     seq = models.BigAutoField(primary_key=True)

@@ -19,6 +19,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from policies import cache, exports, fetches, mxcheck, occupancy, outcomes, refresh, schema
+from policies.management.exceptions import Exceptions
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Policy, parse_domain
 from policies.mtasts.errors import DomainNameError
@@ -50,6 +51,8 @@ class Command(BaseCommand):
             if name == "report":
                 action.add_argument("--day", type=_day, metavar="YYYY-MM-DD", help="else today")
                 action.add_argument("--domain", metavar="D", help="of this policy domain alone")
+        exception = actions.add_parser("exception", help="what Postfix is told instead of policies")
+        Exceptions(self.stdout, self.stderr).add_arguments(exception)
 
     def handle(self, *args: Any, **options: Any) -> None:
         occupancy.share()
