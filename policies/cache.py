@@ -43,6 +43,10 @@ CLAIM_POLL = 0.1
 """Seconds between looks at a row that another process is fetching."""
 
 
+ADOPTED_AT_ONCE = 500
+"""Rows written in one transaction: more would hold the database from others for too long."""
+
+
 class NotFoundError(Exception):
     """No policy is cached, or it has expired."""
 
@@ -111,6 +115,16 @@ class Use:
     def seen(self) -> Seen:
         """The same as outcomes are counted."""
         return Seen(self.result, self.at, self.count, self.first, domain=self.domain)
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A policy that another program fetched at `fetched`, and that it held without its text."""
+
+    domain: Domain
+    record_id: str
+    policy: Policy
+    fetched: datetime
 
 
 _flights: Flights[Consulted] = Flights()
@@ -245,6 +259,35 @@ def edit(row: PolicyRecord, policy: Policy | None, *, text_edited: bool) -> None
             row.last_use = before.last_use
         row.claim, row.claimed_until = "", None
         row.save()
+
+
+def adopt(adoptions: Sequence[Adoption]) -> int:
+    """Store policies that another program held, where none is in force here; how many were.
+
+    Their life counts from that program's fetch. Each is fetched when it is first asked for or when
+    its refresh is due, whichever comes first, for their texts are not known.
+    """
+    adopted = 0
+    for start in range(0, len(adoptions), ADOPTED_AT_ONCE):
+        batch = {each.domain.unicode: each for each in adoptions[start : start + ADOPTED_AT_ONCE]}
+        now = world.default().now()
+        with transaction.atomic():
+            # In one order everywhere, or two who write many rows wait for each other.
+            present = PolicyRecord.objects.filter(domain__in=batch).order_by("domain")
+            for row in present.select_for_update():
+                adoption = batch.pop(row.domain)
+                if row.backoff or not row.is_valid(now):
+                    _adopt(row, adoption, now)
+                    adopted += _save(row, row.claim)
+            new = [_adopt(_new_row(each.domain, now), each, now) for each in batch.values()]
+            PolicyRecord.objects.bulk_create(new, ignore_conflicts=True)
+            adopted += len(new)
+    return adopted
+
+
+def _adopt(row: PolicyRecord, adoption: Adoption, now: datetime) -> PolicyRecord:
+    rows.set_adopted(row, adoption.record_id, adoption.policy, adoption.fetched, now)
+    return row
 
 
 def delete(domains: Iterable[str]) -> int:

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 
 from policies import spreadsheet
 from policies.models import PolicyRecord
+from policies.socketmap.reply import reply
 
 FIELDS = (
     "domain", "inserted", "valid_end", "last_update", "last_use", "backoff", "record_id",
@@ -41,6 +42,26 @@ def csv_lines(records: QuerySet[PolicyRecord]) -> Iterator[str]:
     """A head and a line for each; lists are in JSON."""
     rows = (map(_text, as_object(each).values()) for each in records.iterator(chunk_size=CHUNK))
     return spreadsheet.lines(chain([FIELDS], rows))
+
+
+def postfix_map(records: QuerySet[PolicyRecord], now: datetime) -> Iterator[str]:
+    """A `texthash:` table for `smtp_tls_policy_maps`: what Postfix would be answered now.
+
+    Only policies in force have a line. Nothing in it ends or changes by itself.
+    """
+    yield f"# MTA-STS policies at {now:%Y-%m-%d %H:%M} UTC. They end, and this file does not.\n"
+    enforced = records.filter(mode=PolicyRecord.Mode.ENFORCE, backoff=False, valid_end__gt=now)
+    for record in enforced.iterator(chunk_size=CHUNK):
+        policy = record.policy
+        if policy is None:
+            continue
+        name = record.name
+        answer = reply(policy, name, tlsrpt=False, policy_text="", edited=False).decode("ascii")
+        status, _, entry = answer.partition(" ")
+        if status == "OK":
+            yield f"{name.ascii} {entry}\n"
+        else:
+            yield f"# {name.ascii}: {entry}\n"
 
 
 def _text(value: Any) -> str:

@@ -90,6 +90,19 @@ def set_policy(row: PolicyRecord, record_id: str, policy: Policy, text: str, now
     _renew(row, now)
 
 
+def set_adopted(
+    row: PolicyRecord, record_id: str, policy: Policy, fetched: datetime, now: datetime
+) -> None:
+    """The row holds this policy without its text, as fetched then by another program.
+
+    Its refresh comes within a day and in the first half of what is left of its life, at random:
+    thousands that came in together must not be fetched together.
+    """
+    set_policy(row, record_id, policy, "", fetched)
+    ahead = min(DAILY, (row.valid_end - now) / 2)
+    row.refresh_due = now + ahead * random.random()  # noqa: S311 - no secret
+
+
 def _renew(row: PolicyRecord, now: datetime) -> None:
     """A fetch worked: the life of the row's policy counts from now."""
     row.valid_end = now + timedelta(seconds=row.max_age)

@@ -12,6 +12,7 @@ import sys
 from argparse import ArgumentTypeError
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -19,6 +20,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from policies import cache, exports, fetches, mxcheck, occupancy, outcomes, refresh, schema
+from policies.management import moving
 from policies.management.exceptions import Exceptions
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Policy, parse_domain
@@ -39,6 +41,8 @@ class Command(BaseCommand):
             ("refetch", self.refetch, "look at DNS and fetch now, whatever is cached"),
             ("refresh", self.refresh, "one round of the periodic refresh of all that is due"),
             ("report", self.report, "the TLS report (RFC 8460) of a UTC day, as JSON"),
+            ("import", self.bring_in, "domains and policies from elsewhere"),
+            ("export", self.export, "all that is cached, as JSON or as a table for Postfix"),
         ):
             action = actions.add_parser(name, help=words)
             action.set_defaults(run=run)
@@ -48,6 +52,10 @@ class Command(BaseCommand):
             if name == "list":
                 action.add_argument("--mode", choices=PolicyRecord.Mode.values)
                 action.add_argument("--limit", type=_limit, metavar="N")
+            if name == "import":
+                moving.add_import(action)
+            if name == "export":
+                moving.add_export(action)
             if name == "report":
                 action.add_argument("--day", type=_day, metavar="YYYY-MM-DD", help="else today")
                 action.add_argument("--domain", metavar="D", help="of this policy domain alone")
@@ -147,6 +155,16 @@ class Command(BaseCommand):
         for chunk in outcomes.report(day or timezone.now().date(), name):
             self.stdout.write(chunk, ending="")
         return 0
+
+    def bring_in(
+        self, source: str, file: Path, *, yes: bool, rate: int, json: bool, **_: Any
+    ) -> int:
+        return moving.run_import(
+            self.stdout, self.stderr, source=source, file=file, yes=yes, rate=rate, as_json=json
+        )
+
+    def export(self, format: str, **_: Any) -> int:  # noqa: A002 - the argument's name
+        return moving.run_export(self.stdout, format_=format)
 
     def _refuse(self, domain: str, error: DomainNameError) -> int:
         self.stderr.write(f"{domain[:100]!r} is no domain name: {error}")
