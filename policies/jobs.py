@@ -87,14 +87,17 @@ class Progress:
     def begin_round(self, total: Callable[[], int]) -> None:
         """A round of the refresh has work to do; `total`: counts how much, where it begins."""
         if self._round is None:
-            self._round = Job.objects.create(kind=Job.Kind.REFRESH, total=total()).pk
+            with transaction.atomic():
+                job = Job.objects.create(kind=Job.Kind.REFRESH, total=total())
+                leases.note(f"{ROUND}{job.pk}", job.started_at + LOST)
+            self._round = job.pk
 
-    def ended(self, job: int | None, *, failed: bool) -> None:
-        """A fetch of this job has ended; None: one of the round's own."""
+    def ended(self, job: int | None, number: int, *, failed: bool) -> None:
+        """So many fetches of this job have ended; None: of the round's own."""
         job = job or self._round
-        if job is not None:
-            self._done[job] += 1
-            self._failed[job] += failed
+        if job is not None and number:
+            self._done[job] += number
+            self._failed[job] += number * failed
 
     def write(self) -> None:
         """Add what was counted to the jobs, and end those that are complete."""

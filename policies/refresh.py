@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -53,7 +54,7 @@ SLACK = timedelta(seconds=30)
 LATE = timedelta(hours=1)
 """Overdue by so much: the round is catching up, and plans the next time loosely."""
 
-COLUMNS = (*rows.STORED, *rows.OUTCOME, "job")
+COLUMNS = (*rows.STORED, *rows.OUTCOME)
 
 Stopping = Callable[[], bool]
 """Whether the process is asked to stop."""
@@ -269,6 +270,7 @@ def _save(batch: list[Worked], counts: Counts, progress: jobs.Progress) -> None:
     gone = [worked.row for worked in batch if worked.is_removed]
     kept = [worked.row for worked in batch if not worked.is_removed]
     with transaction.atomic():
+        _end_jobs(batch, progress)
         PolicyRecord.objects.write_claimed(kept, COLUMNS)
         history.save([worked.version for worked in batch if worked.version is not None])
         # Other patterns, or an operator's wish: whether the mail hosts fit is to be asked anew.
@@ -282,11 +284,27 @@ def _save(batch: list[Worked], counts: Counts, progress: jobs.Progress) -> None:
             [worked.fetch for worked in batch if worked.fetch is not None], batch_size=BATCH
         )
         outcomes.record(worked.seen for worked in batch if worked.seen is not None)
-        for worked in batch:
-            progress.ended(worked.job, failed=not (worked.is_stored or worked.is_removed))
         progress.write()
     for worked in batch:
         _count(worked, counts)
+
+
+def _end_jobs(batch: list[Worked], progress: jobs.Progress) -> None:
+    """Take the marks of jobs off these rows, and count them.
+
+    A mark that came while the row was worked for something else stays: the row has its turn yet.
+    Where the claim is lost, somebody else works the row, and counts it.
+    """
+    groups: defaultdict[tuple[int | None, bool], list[PolicyRecord]] = defaultdict(list)
+    for worked in batch:
+        groups[worked.job, not (worked.is_stored or worked.is_removed)].append(worked.row)
+    for (job, failed), ended in groups.items():
+        number = len(ended)
+        if job is not None:
+            number = PolicyRecord.objects.filter(
+                pk__in=[row.pk for row in ended], claim__in={row.claim for row in ended}, job=job
+            ).update(job=None)
+        progress.ended(job, number, failed=failed)
 
 
 def _save_late(worked: Worked) -> None:

@@ -160,6 +160,31 @@ class TestJobs:
         assert (job.done, job.failed, job.state) == (2, 1, "done")
         assert PolicyRecord.objects.get(domain="good.example").edited is None
 
+    def test_a_mark_that_comes_while_a_row_is_refreshed_is_worked_and_counted(
+        self, script: Script
+    ) -> None:
+        cached("a.example", refresh_due=NOON)
+        script.publish()
+        worked = refresh.work(refresh.Turn(*claiming.claim(1, NOON, MINUTE)), script.world)
+        job = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
+        refresh._save([worked], Counts(), jobs.Progress())
+        assert PolicyRecord.objects.get().job == job.pk
+        refresh.run()
+        job.refresh_from_db()
+        assert (job.total, job.done, job.state) == (1, 1, "done")
+        assert script.fetches == ["a.example", "a.example"]
+
+    def test_a_row_whose_claim_was_lost_is_counted_by_whoever_has_it(self, script: Script) -> None:
+        cached("a.example")
+        script.publish()
+        job = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
+        worked = refresh.work(refresh.Turn(*claiming.claim(1, NOON, MINUTE)), script.world)
+        PolicyRecord.objects.update(claim="another's")
+        refresh._save([worked], Counts(), jobs.Progress())
+        job.refresh_from_db()
+        assert (job.done, job.state) == (0, "running")
+        assert PolicyRecord.objects.get().job == job.pk
+
     def test_a_row_that_a_job_has_already_is_left_to_it(self, script: Script) -> None:
         cached("a.example")
         first = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
