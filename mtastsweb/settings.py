@@ -117,6 +117,7 @@ Q_CLUSTER = {
     "name": "mtastsweb",
     "label": "Queue",
     "orm": "default",
+    "broker_class": "policies.queue.Broker",
     "poll": 0.2,  # seconds
     "workers": MTASTS.workers,
     # What waits in a worker's memory is lost to the others: take no more than can be worked.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q
 
-from policies import fetches, history, outcomes, rows, world
+from policies import fetches, history, holders, outcomes, rows, world
 from policies.decide import NEEDS_FETCH, Answer, Store, decide
 from policies.flights import Flights
 from policies.models import Fetch, PolicyRecord
@@ -322,7 +321,7 @@ def _consult(name: Domain, outside: World, *, force: bool) -> Consulted:
         answer = decide(name.ascii, cached, looked.look, None, now, force=force)
         if answer is not NEEDS_FETCH:
             return Consulted(answer, _without_fetch(row, answer), looked.look, looked.ttl)
-        claim = uuid.uuid4().hex
+        claim = holders.token()
         if row is None or _claim(row, claim, now):
             return _fetch(name, row, claim, looked, outside, force=force)
         if time.monotonic() > give_up:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import random
-import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, Q
 
+from policies import holders
 from policies.decide import BACKOFF
 from policies.models import PolicyRecord
 from policies.querysets import BACKOFF_KEPT, PolicyRecordQuerySet, is_unused
+
+log = logging.getLogger(__name__)
 
 BACKLOG = timedelta(minutes=10)
 """Overdue by so much: more is due than the rate allows, and what ends soonest goes first."""
@@ -29,7 +32,7 @@ def claim(number: int, now: datetime, span: timedelta) -> list[PolicyRecord]:
     What an operator asked for goes first. In a backlog the policies that end soonest follow, then
     those that have ended; else what is due longest.
     """
-    token = uuid.uuid4().hex
+    token = holders.token()
     with transaction.atomic():
         chosen: list[int] = []
         for order in _orders(now):
@@ -71,6 +74,27 @@ def give_back(rows: Sequence[PolicyRecord]) -> None:
         PolicyRecord.objects.filter(
             pk__in=[row.pk for row in batch], claim__in={row.claim for row in batch}
         ).update(claim="", claimed_until=None)
+
+
+def release(holder: str) -> int:
+    """End the claims of a holder that is dead; how many there were. The rows are due as before."""
+    claimed = PolicyRecord.objects.filter(
+        ~Q(claim=""),
+        claim__startswith=holders.prefix(holder),  # the first for the index's sake
+    )
+    return claimed.update(claim="", claimed_until=None)
+
+
+def release_dead() -> None:
+    """The same of all that are dead for certain; where the database is away, claims lapse."""
+    names = holders.dead()
+    try:
+        for name in names:
+            release(name)
+    except DatabaseError:
+        log.exception("claims of the dead not ended", extra={"holders": len(names)})
+        return
+    holders.forget(names)
 
 
 def postpone(rows: Sequence[PolicyRecord], now: datetime) -> None:

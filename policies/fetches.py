@@ -93,6 +93,12 @@ def finish(fetch: Fetch, consulted: Consulted) -> Fetch:
     return fetch
 
 
+def requeue(fetch_id: int) -> None:
+    """Whoever made this fetch is dead: it waits again. One that has ended stays as it is."""
+    running = Fetch.objects.filter(pk=fetch_id, state=Fetch.State.RUNNING)
+    running.update(state=Fetch.State.QUEUED, started_at=None)
+
+
 def give_up(queued_before: datetime, started_before: datetime) -> int:
     """End what has lost its task or its worker; how many there were."""
     stuck = Fetch.objects.filter(

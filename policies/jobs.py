@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,9 @@ LEASE = "refresh"
 """What the periodic refresh holds while it works: one round at a time."""
 
 PAUSE = timedelta(hours=1)
+
+ROUND = "round "
+"""Begins the name of the lease of a round, before its job's number."""
 
 KEPT = 200
 """Jobs of the past that are kept to be shown."""
@@ -64,6 +67,7 @@ def tidy() -> None:
     Job.objects.filter(
         state=Job.State.RUNNING, kind=Job.Kind.REFRESH, started_at__lt=timezone.now() - LOST
     ).update(state=Job.State.STOPPED, finished_at=timezone.now())
+    leases.forget(ROUND, timezone.now())
     for job in Job.objects.filter(state=Job.State.RUNNING, kind=Job.Kind.REFETCH):
         if not PolicyRecord.objects.filter(job=job.pk).exists():
             Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(
@@ -71,6 +75,16 @@ def tidy() -> None:
             )
     old = Job.objects.exclude(state=Job.State.RUNNING).values_list("pk", flat=True)[KEPT:]
     Job.objects.filter(pk__in=list(old)).delete()
+
+
+def end_rounds(freed: Iterable[str]) -> int:
+    """End the rounds among these leases, whose holder is dead; how many there were."""
+    numbers = [int(name.removeprefix(ROUND)) for name in freed if name.startswith(ROUND)]
+    for number in numbers:
+        leases.drop(f"{ROUND}{number}")
+    return Job.objects.filter(pk__in=numbers, state=Job.State.RUNNING).update(
+        state=Job.State.STOPPED, finished_at=timezone.now()
+    )
 
 
 class Progress:
@@ -126,3 +140,4 @@ class Progress:
         Job.objects.filter(pk=self._round, state=Job.State.RUNNING).update(
             state=Job.State.DONE, finished_at=timezone.now(), total=F("done")
         )
+        leases.drop(f"{ROUND}{self._round}")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from policies import holders
 from policies.models import Lease
+
+TIMES = "#"
+"""Between a token and how often the same was noted."""
+
+ATTEMPTS = "3"
 
 
 @contextmanager
 def held(name: str, span: timedelta, now: datetime) -> Iterator[bool]:
     """Whether the lease is ours inside the block. It ends with the block, or after `span`."""
-    holder = uuid.uuid4().hex
+    holder = holders.token()
     Lease.objects.get_or_create(name=name)
     free = Q(until=None) | Q(until__lte=now)
     ours = Lease.objects.filter(free, name=name).update(holder=holder, until=now + span) == 1
@@ -24,6 +29,45 @@ def held(name: str, span: timedelta, now: datetime) -> Iterator[bool]:
     finally:
         if ours:
             Lease.objects.filter(name=name, holder=holder).update(holder="", until=None)
+
+
+def note(name: str, until: datetime) -> None:
+    """Something named so is under way, until then at the latest.
+
+    Whoever noted it before is dead, or out of time.
+    """
+    token = holders.token()
+    first = {"holder": f"{token}{TIMES}1", "until": until}
+    lease, is_first = Lease.objects.get_or_create(name=name, defaults=first)
+    if not is_first:
+        times = int(lease.holder.rpartition(TIMES)[2]) + 1
+        Lease.objects.filter(name=name).update(holder=f"{token}{TIMES}{times}", until=until)
+
+
+def drop(name: str) -> None:
+    """It is over."""
+    Lease.objects.filter(name=name).delete()
+
+
+def forget(kind: str, now: datetime) -> None:
+    """Those whose names begin so and that have lapsed."""
+    Lease.objects.filter(name__startswith=kind, until__lte=now).delete()
+
+
+def release(holder: str) -> list[str]:
+    """Free what this holder, who is dead, had leased; the names of it.
+
+    What is noted for the third time lapses instead: it may be what ends its holders.
+    """
+    freed = []
+    for lease in Lease.objects.filter(holder__startswith=holders.prefix(holder)):
+        _, mark, times = lease.holder.partition(TIMES)
+        if times != ATTEMPTS:
+            Lease.objects.filter(name=lease.name, holder=lease.holder).update(
+                holder=mark + times, until=None
+            )
+            freed.append(lease.name)
+    return freed
 
 
 PAUSED = "paused"

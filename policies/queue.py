@@ -7,19 +7,30 @@ database, so a row and the task that works on it are made in one transaction.
 from __future__ import annotations
 
 import gc
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from multiprocessing.process import BaseProcess
+from typing import ClassVar
 
+from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 from django_q import cluster
+from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
+from policies import fetches, holders, leases
+from policies.models import Lease
+
 REFETCH = "policies.tasks.refetch"
 TICK = "policies.tasks.tick"
+
+TAKEN = "task "
+"""Begins the name of the lease of a task that was taken, before its number in the queue."""
 
 
 def put_refetch(fetch_id: int) -> None:
@@ -67,13 +78,64 @@ def next_run(task: str) -> datetime | None:
     return planned
 
 
+class Broker(ORM):  # type: ignore[misc]  # django-q2 ships no types
+    """django-q2's queue in the database, where a task that is taken is a lease of who took it."""
+
+    def dequeue(self) -> list[tuple[int, str]]:
+        """Up to `bulk` tasks, as numbers and payloads, ours until `retry`; waits where none is."""
+        waiting = self.get_connection().filter(key=self.list_key, lock__lte=timezone.now())
+        taken = [
+            (task.pk, task.payload)
+            for task in waiting.order_by("pk")[: Conf.BULK]
+            if self._take(task)
+        ]
+        if not taken:
+            time.sleep(Conf.POLL)
+        return taken
+
+    def _take(self, task: OrmQ) -> bool:
+        """Whether it is ours, and no other cluster was faster."""
+        until = self.timeout(task)
+        with transaction.atomic():
+            same = OrmQ.objects.filter(pk=task.pk, lock=task.lock)
+            if not same.update(lock=until):
+                return False
+            leases.note(f"{TAKEN}{task.pk}", until)
+        return True
+
+    def delete(self, task_id: int) -> None:
+        """It is done."""
+        super().delete(task_id)
+        leases.drop(f"{TAKEN}{task_id}")
+
+
+def give_back(freed: Iterable[str]) -> int:
+    """Put the tasks among these leases, whose holder is dead, back to be taken; how many."""
+    numbers = [int(name.removeprefix(TAKEN)) for name in freed if name.startswith(TAKEN)]
+    rows = OrmQ.objects.filter(pk__in=numbers)
+    for row in rows:
+        if row.task.get("func") == REFETCH:
+            fetches.requeue(row.task["args"][0])
+    return int(rows.update(lock=timezone.now()))
+
+
+def forget_leases() -> None:
+    """Of tasks that are gone from the queue in other ways than by being done."""
+    named = Lease.objects.filter(name__startswith=TAKEN).values_list("name", flat=True)
+    waiting = {f"{TAKEN}{pk}" for pk in OrmQ.objects.values_list("pk", flat=True)}
+    for name in set(named) - waiting:
+        leases.drop(name)
+
+
 class Sentinel(cluster.Sentinel):  # type: ignore[misc]  # django-q2 ships no types
     """django-q2's, which survives a `kill -9` of any of the processes that it guards.
 
     Whoever waits at a queue of multiprocessing holds its lock, and takes it to the grave: a new
     process in its place would wait for ever, and no task be worked, or none acknowledged. So all
-    of them begin anew with new queues. What they were at is delivered again, or given up, in time.
+    of them begin anew with new queues. `take_over` has what they were at taken up again.
     """
+
+    take_over: ClassVar[Callable[[], None]]
 
     def reincarnate(self, process: BaseProcess) -> None:
         """Replace what has ended: by itself alone where it was asked to, else with all others."""
@@ -89,12 +151,18 @@ class Sentinel(cluster.Sentinel):  # type: ignore[misc]  # django-q2 ships no ty
             each.join()
         self.task_queue = cluster.Queue(maxsize=Conf.QUEUE_LIMIT)
         self.result_queue = cluster.Queue()
+        holders.renew()
+        type(self).take_over()
         self.spawn_cluster()
         self.reincarnations += 1
 
 
-def run_cluster() -> None:
-    """Work what is in the queue until SIGTERM or SIGINT, in processes of this one."""
+def run_cluster(take_over: Callable[[], None]) -> None:
+    """Work what is in the queue until SIGTERM or SIGINT, in processes of this one.
+
+    `take_over`: called where all of them were killed, before others are begun in their place.
+    """
+    Sentinel.take_over = staticmethod(take_over)
     cluster.Sentinel = Sentinel
     gc.freeze()  # else looking for garbage copies what the forked processes have in common
     cluster.Cluster().start()

@@ -22,6 +22,7 @@ from policies import (
     queue,
     refresh,
     stopping,
+    succession,
     summary,
 )
 from policies.models import Fetch
@@ -70,6 +71,8 @@ def tick() -> None:
     """Task, each minute: what has to be done from time to time."""
     heartbeats.beat("worker")
     now, began = timezone.now(), time.monotonic()
+    succession.settle()
+    queue.forget_leases()
     longest = timedelta(seconds=queue.task_timeout())
     fetches.give_up(queued_before=now - QUEUED_LIMIT, started_before=now - 2 * longest)
     fetches.prune(now)

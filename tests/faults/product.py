@@ -16,8 +16,8 @@ from tests.socketmap.server.client import Client
 from tests.socketmap.server.process import environment, free_port, manage
 from tests.socketmap.server.running import wait_until
 
-UP = 30.0
-STOPPED = 40.0
+UP = 90.0
+STOPPED = 60.0
 """Seconds."""
 
 

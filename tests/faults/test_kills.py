@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import random
 import signal
+from collections.abc import Callable
 
 import pytest
 
 from tests.faults import whole
-from tests.faults.conftest import NEW_REPLY, OLD_REPLY, MakeProduct, is_idle, refreshed
+from tests.faults.conftest import NEW_REPLY, OLD_REPLY, POLICIES, MakeProduct, is_idle, refreshed
 from tests.faults.lookups import Lookups
 from tests.faults.product import Product
 from tests.needs import needs_root
@@ -30,31 +31,37 @@ ASK = (
 """What operators ask for: some refetches, and one of many."""
 
 
-@pytest.mark.xfail(
-    reason="after some kills the refresh makes no headway within 90 s: not understood yet"
-)
+PATIENT = {"MTASTS_DNS_TIMEOUT": "20", "MTASTS_FETCH_TIMEOUT": "30"}
+"""Seconds. Name server and policy hosts are in this process, which is kept waiting by the others;
+a look-up that fails for that is rightly tried again after five minutes, and not in a test."""
+
+SOON = 60.0
+"""Seconds after which work goes on, whatever was killed; a claim or a lease lapses later."""
+
+
 def test_it_goes_on_after_every_kill(product: Product, domains: list[str]) -> None:
+    """Without a hand: nothing lapses by its time here, and nobody asks for a tick."""
     dice = random.Random(20260301)
-    product.environ["REFRESH_RATE"] = "25"  # so that each kill comes amid a refresh
+    product.environ |= PATIENT
+    product.environ["REFRESH_RATE"] = "15"  # so that each kill comes amid a refresh
     with Lookups(product.port, domains) as lookups:
         product.start()
         product.call(ASK)
         _kill_some(product, dice)
         product.kill_supervisor()
-        product.environ["REFRESH_RATE"] = "150"
+        product.environ["REFRESH_RATE"] = "25"
         product.start()
         _kill_some(product, dice)
-        product.wait_until_up()
-        product.database.let_lapse()
-        product.tick()
-        wait_until(lambda: refreshed(product) == len(domains), 30)
+        _until(product.is_up)
+        _until(lambda: refreshed(product) == len(domains))
         answers = lookups.answers.copy()
-        wait_until(lambda: lookups.answers[NEW_REPLY] > answers[NEW_REPLY] + 20, 20)
+        _until(lambda: lookups.answers[NEW_REPLY] > answers[NEW_REPLY] + 20)
     assert set(lookups.answers) <= {NEW_REPLY, OLD_REPLY}
-    wait_until(lambda: is_idle(product), 30)
+    _until(lambda: is_idle(product))
     assert product.stop() == 0
     assert not product.processes()
     whole.check(product, domains)
+    _check_what_was_asked_for(product)
 
 
 def _kill_some(product: Product, dice: random.Random) -> None:
@@ -62,16 +69,27 @@ def _kill_some(product: Product, dice: random.Random) -> None:
     victims = ["worker", "worker", "web", "socketmap"]
     dice.shuffle(victims)
     for name in victims:
-        before = refreshed(product)
-        moment = before + dice.randrange(40)
-        wait_until(lambda moment=moment: refreshed(product) >= min(moment, 400), 20)
-        wait_until(lambda name=name: bool(product.session(name)), 20)
+        moment = min(refreshed(product) + dice.randrange(40), POLICIES)
+        _until(lambda moment=moment: refreshed(product) >= moment)
+        _until(lambda name=name: len(product.session(name)) > (name != "socketmap"))
         leader, *others = product.session(name)
         os.kill(dice.choice([leader, *others]), signal.SIGKILL)
-        if name == "worker":
-            wait_until(lambda: len(product.session("worker")) > 1, 20)
-            product.database.let_lapse()
-            product.tick()
+
+
+def _check_what_was_asked_for(product: Product) -> None:
+    """Each refetch was made, and the one of many counted each policy once."""
+    ends = product.database.rows(
+        "SELECT outcome FROM policies_fetch WHERE requested_by_id IS NULL AND source = 'operator'"
+        " AND domain IN ('d0.lab.test', 'd1.lab.test', 'd2.lab.test', 'd3.lab.test', 'd4.lab.test')"
+    )
+    assert set(ends) == {("fetched",)}
+    jobs = product.database.rows("SELECT state, done, total FROM policies_job WHERE kind='refetch'")
+    assert [(state, done - total) for state, done, total in jobs] == [("done", 0)]
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    """Asked seldom: each time costs the laboratory's threads some of theirs."""
+    wait_until(is_so, SOON, pause=0.1)
 
 
 def test_no_killed_process_of_a_cluster_freezes_the_others(make_product: MakeProduct) -> None:

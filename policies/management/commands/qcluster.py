@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.db import connections
 
-from policies import occupancy, queue, schema
+from policies import holders, occupancy, queue, schema, succession
 
 
 class Command(BaseCommand):
@@ -16,4 +18,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         occupancy.share()
         schema.check()
-        queue.run_cluster()
+        holders.begin("worker", settings.MTASTS.data_dir / "run")
+        succession.settle()
+        connections.close_all()  # what is forked makes its own
+        queue.run_cluster(succession.settle)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from policies import occupancy, schema
+from policies import claiming, holders, occupancy, schema
 from policies.socketmap.server.listeners import CannotListen
 from policies.socketmap.server.run import run
 
@@ -20,6 +20,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         occupancy.share()
         schema.check()
+        holders.begin("socketmap", settings.MTASTS.data_dir / "run")
+        claiming.release_dead()
         connection.close()  # the server lends connections of its own
         try:
             run(settings.MTASTS)

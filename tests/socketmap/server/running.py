@@ -116,10 +116,10 @@ class Running:
         await self.server.stop()
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Returns once `is_so()`; raises TimeoutError after `seconds`."""
+def wait_until(is_so: Callable[[], bool], seconds: float = 10.0, pause: float = 0.01) -> None:
+    """Returns once `is_so()`, asked each `pause`; raises TimeoutError after `seconds`."""
     give_up = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > give_up:
             raise TimeoutError(f"not so after {seconds} s")
-        time.sleep(0.01)
+        time.sleep(pause)
