@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 from mtastsweb.environment import OnDNSError
-from policies.mtasts import Mode
+from policies.mtasts import Mode, parse_domain
 from policies.mtasts.errors import DNSError
+from policies.socketmap.exceptions import Action, Scope, decides_alone, may_allow
 from policies.socketmap.netstring import encode
 from policies.socketmap.reply import INVALID_POLICY, NOT_FOUND, POLICY_TOO_LARGE, temporary
 from policies.socketmap.request import Query, parse_request
 from policies.socketmap.server.caution import on_dns_error, trust
 from policies.socketmap.server.counts import Counts, Forced
+from policies.socketmap.server.excepted import told
 from policies.socketmap.server.flight import Asker, Flight, Give
 from policies.socketmap.server.held import Held, held
 from policies.socketmap.server.lookups import Desk, Landed, Lookup, Progress, Trouble
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from policies.cache import Consulted
+    from policies.socketmap.exceptions import Rule, Rules
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +77,7 @@ class Answers:
         self._desk = desk
         self._setting = setting
         self._deadline = deadline
+        self._exceptions = desk.exceptions
         self.flights: set[Flight] = set()
         self._loop = asyncio.get_running_loop()
         self.clock = clock or self._loop.time
@@ -92,7 +96,7 @@ class Answers:
         if self._desk.dane and query.domain.ascii in self._desk.dane.listed():
             return encode(NOT_FOUND)
         known = self.memory.find(query.domain)
-        if known.trusted_until > self.clock():
+        if known.trusted_until > self.clock() and not self._waits_for_dane(known):
             return self._from_memory(known, request, tlsrpt=query.tlsrpt)
         self.counts.misses += 1
         asker = Asker(request, query.tlsrpt, give)
@@ -122,30 +126,99 @@ class Answers:
             self.memory.distrust(known)
             known.is_checked = False
 
+    def excepted(self, rules: Rules) -> None:
+        """These are the exceptions from now on."""
+        self._reconsider(self._exceptions.replace(rules, self._desk.outside.now()))
+
+    def move_on(self) -> None:
+        """To be called about twice a second: exceptions begin and end by themselves."""
+        self._reconsider(self._exceptions.advance(self._desk.outside.now()))
+
+    def _reconsider(self, changed: list[Rule]) -> None:
+        """By these exceptions answers may be others. Policies in memory stay as they are."""
+        if not changed:
+            return
+        if all(rule.scope is Scope.DOMAIN for rule in changed):
+            for rule in changed:
+                known = self.memory.get(parse_domain(rule.target).ascii)
+                if known is not None:
+                    self.memory.unready(known)
+        else:
+            self._step(self.memory.unready_all())
+        for flight in list(self.flights):
+            if self._is_skipped(flight.known):
+                self._go_behind(flight)
+                self._answer_all(flight)
+
+    def _step(self, work: Iterator[None]) -> None:
+        """A part of the work now, the next one when others had their turn."""
+        if next(work, self) is not self:
+            self._loop.call_soon(self._step, work)
+
+    def _rule(self, known: Known) -> Rule | None:
+        """The exception that counts for it."""
+        policy = known.held if known.has_valid_policy(self._wall()) else None
+        return self._exceptions.find(known.name, policy, self._desk.outside.now())
+
+    def _has_answer(self, known: Known) -> bool:
+        """Whether a policy in memory or an exception tells what to answer, whatever DNS says."""
+        if known.has_valid_policy(self._wall()):
+            return True
+        rule = self._rule(known)
+        return rule is not None and decides_alone(rule)
+
+    def _waits_for_dane(self, known: Known) -> bool:
+        """Whether an exception would have Postfix enforce what it did not, and DANE, which has
+        precedence, was not asked."""
+        return not self._is_checked(known) and self._is_held_by_exception(known)
+
+    def _is_held_by_exception(self, known: Known) -> bool:
+        rule = self._rule(known)
+        if rule is None:
+            return False
+        is_valid = known.held is not None and known.has_valid_policy(self._wall())
+        return may_allow(rule, known.held.policy() if is_valid and known.held else None)
+
     def _wall(self) -> float:
         """POSIX time, as rows have it."""
         return self._desk.outside.now().timestamp()
 
     def _from_memory(self, known: Known, request: bytes, *, tlsrpt: bool) -> bytes:
         """The reply, which is ready from now on while `known` is trusted."""
-        payload = known.payload(self._wall(), tlsrpt=tlsrpt)
+        payload, exception = self._payload(known, tlsrpt=tlsrpt)
         if payload in {INVALID_POLICY, POLICY_TOO_LARGE}:
             log.error(
                 "a policy cannot be given to Postfix",
                 extra={"domain": known.name.ascii, "reply": payload.decode()},
             )
         if known.trusted_until > self.clock():
-            ready = self.memory.make_ready(known, request, payload)
+            ready = self.memory.make_ready(known, request, payload, exception)
         else:
-            ready = Ready(known, encode(payload))
+            ready = Ready(known, encode(payload), exception)
         ready.hits = 1
         self.memory.used.append(ready)
         return ready.reply
 
+    def _payload(self, known: Known, *, tlsrpt: bool) -> tuple[bytes, int]:
+        """What Postfix gets, and the id of the exception under which, 0 for none."""
+        wall = self._wall()
+        rule = self._rule(known)
+        if rule is not None:
+            policy = known.held if known.has_valid_policy(wall) else None
+            payload = told(rule, known.name, policy, tlsrpt=tlsrpt)
+            if payload is not None:
+                is_danes = known.override is not None and payload.startswith(b"OK ")
+                return (known.override or payload) if is_danes else payload, rule.id
+        return known.payload(wall, tlsrpt=tlsrpt), 0
+
     def _from_policy(self, known: Known, asker: Asker) -> bytes | None:
-        """The reply, where a valid policy is in memory and DNS need not be waited for."""
-        if not known.has_valid_policy(self._wall()):
+        """The reply, where a policy in memory or an exception has one and DNS need not be waited
+        for."""
+        if not self._has_answer(known):
             return None
+        if self._is_skipped(known):
+            self._look_behind(known)
+            return self._from_memory(known, asker.request, tlsrpt=asker.tlsrpt)
         if self._desk.database.is_away and self._is_checked(known):
             self._trust(known, WITHOUT_DATABASE)
         elif known.flight is None:
@@ -156,6 +229,20 @@ class Answers:
         if known.flight is not None and not known.flight.is_behind:
             return None
         return self._from_memory(known, asker.request, tlsrpt=asker.tlsrpt)
+
+    def _is_skipped(self, known: Known) -> bool:
+        """Whether an exception says that there is nothing to say, which needs no lookup."""
+        rule = self._rule(known)
+        return rule is not None and rule.action is Action.SKIP
+
+    def _look_behind(self, known: Known) -> None:
+        """The lookup goes on for the cache and the outcomes; nobody waits for it."""
+        if self._desk.database.is_away:
+            self._trust(known, WITHOUT_DATABASE)
+            return
+        flight = known.flight or self._take_off(known, urgent=False)
+        self._go_behind(flight)
+        self._answer_all(flight)
 
     def _is_checked(self, known: Known) -> bool:
         """Whether it is known if DANE has precedence over the policy."""
@@ -181,14 +268,15 @@ class Answers:
             self._desk,
             reads_first=not (has_policy or self.memory.is_complete),
             knows_all_rows=self.memory.is_complete and known.held is None,
-            enforces=has_policy and known.held is not None and known.held.mode == Mode.ENFORCE,
+            enforces=(has_policy and known.held is not None and known.held.mode == Mode.ENFORCE)
+            or self._is_held_by_exception(known),
         )
         flight = known.flight = Flight(known, lookup)
         self.flights.add(flight)
         lookup.found = partial(self._to_loop, self._found, flight)
         lookup.landed = partial(self._to_loop, self._landed, flight)
         flight.timers.append(self._loop.call_later(self._deadline, self._be_late, flight))
-        if has_policy:
+        if self._has_answer(known):
             self._be_patient(flight)
         self._pool.submit(lookup, urgent=urgent)
         return flight
@@ -210,7 +298,7 @@ class Answers:
     def _stop_waiting(self, flight: Flight) -> None:
         """The cached policy it is; the lookup goes on behind."""
         known = flight.known
-        if known.flight is flight and not flight.is_behind and known.has_valid_policy(self._wall()):
+        if known.flight is flight and not flight.is_behind and self._has_answer(known):
             self._go_behind(flight)
             self._answer_all(flight)
 
@@ -236,7 +324,7 @@ class Answers:
                 ):
                     self._overtaken(flight, flight.news[0])
                 self._answer_all(flight)
-            case Trouble() if known.has_valid_policy(self._wall()):
+            case Trouble() if self._has_answer(known):
                 self._trust(known, WITHOUT_DATABASE)
                 self._answer_all(flight)
             case Trouble.DATABASE:
@@ -255,6 +343,8 @@ class Answers:
         if verdict is not None:
             known.override, known.is_checked = verdict.override, True
             seconds = min(seconds, max(1.0, float(verdict.ttl)))
+        elif consulted is not None:
+            known.override, known.is_checked = None, False
         self._trust(known, seconds)
 
     def _take_in(self, known: Known, consulted: Consulted) -> float:
@@ -311,7 +401,7 @@ class Answers:
         known, progress = flight.known, flight.lookup.progress
         if known.flight is not flight or flight.is_behind:
             return
-        if known.has_valid_policy(self._wall()):
+        if self._has_answer(known):
             self._go_behind(flight)
             self.counts.forced[Forced.DANE] += len(flight.askers)
             self._answer_all(flight)

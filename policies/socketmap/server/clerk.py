@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
-from policies import cache, heartbeats
+from policies import cache, exceptions, heartbeats
 from policies.socketmap.server.background import Background
 from policies.socketmap.server.lookups import Desk
 from policies.socketmap.server.status import Status
@@ -29,6 +30,7 @@ class Clerk(Background):
         self._status = status
         self._used = status.memory.used
         self._tally = Tally()
+        self._excepted = Counter[int]()
         self._beaten = self._reported = 0.0
         self._told = status.forced()
 
@@ -51,11 +53,17 @@ class Clerk(Background):
         for ready in used:
             ready.hits = 0
             ready.known.seen = True
+        for ready, number in hits:
+            if ready.exception:
+                self._excepted[ready.exception] += number
         self._status.counts.hits += sum(number for _, number in hits)
         self._tally.add(hits, self._desk.outside.now())
 
     def _write(self) -> None:
         """What cannot be written is kept for the next time."""
+        if self._excepted:
+            exceptions.note_uses(self._excepted, self._desk.outside.now())
+            self._excepted.clear()
         while batch := self._tally.first(BATCH):
             cache.note_uses(batch.uses, batch.seen)
             self._tally.drop(batch)

@@ -53,13 +53,14 @@ class Held:
 
     def reply(self, name: Domain, *, tlsrpt: bool) -> bytes:
         """What Postfix gets while the policy is valid."""
-        return reply(self._policy(), name, tlsrpt=tlsrpt, policy_text=self.text, edited=self.edited)
+        return reply(self.policy(), name, tlsrpt=tlsrpt, policy_text=self.text, edited=self.edited)
 
     def result(self, name: Domain) -> Result:
         """The TLSRPT result of a use while nothing fails."""
-        return policy_result(name.ascii, self._policy(), "" if self.edited else self.text)
+        return policy_result(name.ascii, self.policy(), "" if self.edited else self.text)
 
-    def _policy(self) -> Policy:
+    def policy(self) -> Policy:
+        """The policy that it says, without its extensions."""
         mx = [MXPattern(pattern) for pattern in self.mx]
         return Policy(version="STSv1", mode=Mode(self.mode), mx=mx, max_age=0, extensions=[])
 

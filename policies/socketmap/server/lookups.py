@@ -15,6 +15,7 @@ from policies.decide import NEEDS_FETCH, Store, decide
 from policies.models import PolicyRecord
 from policies.mtasts import Domain, Mode
 from policies.socketmap.server.database import ERRORS, Database
+from policies.socketmap.server.excepted import Excepted
 from policies.socketmap.server.held import Held, held
 from policies.socketmap.server.pool import Busy, Job
 from policies.world import Looked, World
@@ -83,8 +84,8 @@ class Lookup(Job):
     """One domain's.
 
     `reads_first`: the row is not in memory, and may hold a policy to be answered meanwhile.
-    `knows_all_rows`: it has none, so the database is not needed for the answer. `enforces`: the
-    policy in memory does, and is valid.
+    `knows_all_rows`: it has none, so the database is not needed for the answer. `enforces`: a
+    valid policy in memory does, or an exception.
     `found` is told of a row, `landed` of the end, both in the pool's thread.
     """
 
@@ -135,6 +136,9 @@ class Lookup(Job):
             consulted = self._consult_without_rows()
         policy = consulted.answer.policy
         is_secure = policy is not None and policy.mode is Mode.ENFORCE
+        if not is_secure:
+            now = self._desk.outside.now()
+            is_secure = self._desk.exceptions.may_allow(self.name, policy, now)
         return Landed(consulted, self._check_dane() if is_secure else None)
 
     def _read(self) -> None:
@@ -211,6 +215,7 @@ class Desk:
 
     database: Database
     outside: World
+    exceptions: Excepted
     dane: DANE | None = None
 
 

@@ -23,19 +23,24 @@ if TYPE_CHECKING:
 SPELLINGS = 8
 """Requests kept per domain: two maps, a trailing dot, upper case, a port."""
 
+STEP = 2000
+"""Domains whose replies are taken out at a time, in some milliseconds."""
+
 
 class Ready:
     """The reply to one request.
 
     `hits`: how often it was given since the last count. `held`, `result`, `is_resolvers`: how
-    those lookups ended, as in `Known`, which may have changed since.
+    those lookups ended, as in `Known`, which may have changed since. `exception`: the id of the
+    one under which it is given, 0 for none.
     """
 
-    __slots__ = ("held", "hits", "is_resolvers", "known", "reply", "result")
+    __slots__ = ("exception", "held", "hits", "is_resolvers", "known", "reply", "result")
 
-    def __init__(self, known: Known, reply: bytes) -> None:
+    def __init__(self, known: Known, reply: bytes, exception: int = 0) -> None:
         self.known = known
         self.reply = reply
+        self.exception = exception
         self.hits = 0
         self.held = known.held
         self.result = known.result
@@ -207,11 +212,23 @@ class Memory:
     def distrust(self, known: Known) -> None:
         """The next request has to be thought about."""
         known.trusted_until = 0.0
+        self.unready(known)
+
+    def unready(self, known: Known) -> None:
+        """What is known stays trusted, but the replies have to be made anew."""
         for frame in known.spellings:
             del self.ready[frame]
         known.spellings = ()
 
-    def make_ready(self, known: Known, request: bytes, payload: bytes) -> Ready:
+    def unready_all(self) -> Iterator[None]:
+        """The same for all that is known; some at each step, for a million take a second."""
+        known = [ready.known for ready in self.ready.values()]
+        for start in range(0, len(known), STEP):
+            for each in known[start : start + STEP]:
+                self.unready(each)
+            yield
+
+    def make_ready(self, known: Known, request: bytes, payload: bytes, exception: int = 0) -> Ready:
         """From now on `request` gets this reply at once, until the trust ends."""
         frame = encode(request)
         if frame not in self.ready:
@@ -219,7 +236,7 @@ class Memory:
                 del self.ready[known.spellings[0]]
                 known.spellings = known.spellings[1:]
             known.spellings = (*known.spellings, frame)
-        ready = self.ready[frame] = Ready(known, encode(payload))
+        ready = self.ready[frame] = Ready(known, encode(payload), exception)
         return ready
 
     def sweep(self, now: float) -> None:

@@ -15,13 +15,14 @@ from policies.socketmap.server.answers import Answers
 from policies.socketmap.server.background import Background
 from policies.socketmap.server.clerk import Clerk
 from policies.socketmap.server.connection import Connection, Connections
-from policies.socketmap.server.database import Database
+from policies.socketmap.server.database import ERRORS, Database
+from policies.socketmap.server.excepted import Excepted
 from policies.socketmap.server.listeners import BACKLOG
 from policies.socketmap.server.lookups import DANE, Desk
 from policies.socketmap.server.memory import Memory
 from policies.socketmap.server.pool import Pool
 from policies.socketmap.server.status import Status
-from policies.socketmap.server.watcher import Watcher
+from policies.socketmap.server.watcher import Watcher, read_exceptions
 from policies.world import World
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ OTHERS = 20_000
 DATABASE_CONNECTIONS = 8
 SWEEP, TEND = 0.5, 5.0
 """Seconds between looks for replies that lapse, and for connections that stand still."""
+
+FIRST_READING = 3.0
+"""Seconds that exceptions may take to be read before the first answer."""
 
 GRACE = 0.05
 """Seconds at the end in which what has arrived already is read."""
@@ -86,7 +90,7 @@ class Server:
         self._database = Database(DATABASE_CONNECTIONS)
         self._pool = pool
         self.memory = Memory(limits.cache, limits.others)
-        desk = Desk(self._database, outside, dane)
+        self._desk = desk = Desk(self._database, outside, Excepted(outside.now()), dane)
         self.answers = Answers(
             self.memory, pool, desk, setting, deadline=limits.deadline, clock=clock
         )
@@ -104,7 +108,8 @@ class Server:
         self._refused_logged = -60.0
 
     async def start(self, sockets: Iterable[socket.socket]) -> None:
-        """Answer from now on."""
+        """Answer from now on, under the exceptions that there are."""
+        await self._know_exceptions()
         loop = asyncio.get_running_loop()
         for sock in sockets:
             create = (
@@ -113,7 +118,7 @@ class Server:
             self._servers.append(await create(self._connection, sock=sock, backlog=BACKLOG))
         for thread in self._threads:
             thread.start()
-        self._repeat(SWEEP, lambda: self.memory.sweep(self.answers.clock()))
+        self._repeat(SWEEP, self._sweep)
         self._repeat(1.0, lambda: self._pool.tend(time.monotonic()))
         self._repeat(TEND, self.connections.tend)
 
@@ -134,6 +139,23 @@ class Server:
             await asyncio.to_thread(thread.join, LAST_ANSWERS)
         self._pool.close()
         await asyncio.to_thread(self._database.close)
+
+    async def _know_exceptions(self) -> None:
+        """Where the database does not answer at once, the watcher reads them as soon as it does."""
+        reading = asyncio.to_thread(read_exceptions, self._desk)
+        try:
+            rules = await asyncio.wait_for(reading, FIRST_READING)
+        except TimeoutError:
+            log.error("exceptions could not be read in time; those that there are do not count yet")
+            return
+        except ERRORS as error:
+            self._database.note(error)
+            return
+        self.answers.excepted(rules)
+
+    def _sweep(self) -> None:
+        self.memory.sweep(self.answers.clock())
+        self.answers.move_on()
 
     def _connection(self) -> Connection:
         return Connection(self.connections, self.answers)

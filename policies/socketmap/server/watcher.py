@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from policies.changes import EVERYTHING, Watch
+from policies import exceptions
+from policies.changes import EVERYTHING, EXCEPTIONS, Watch
+from policies.socketmap.exceptions import Rules
 from policies.socketmap.server import loader
 from policies.socketmap.server.answers import Answers
 from policies.socketmap.server.background import Background
@@ -39,7 +41,9 @@ class Watcher(Background):
         self._now = desk.outside.now
         self._dane = desk.dane
         self._listed: frozenset[str] = self._dane.listed() if self._dane else frozenset()
+        self._desk = desk
         self._is_loaded = False
+        self._has_exceptions = False
 
     def step(self) -> None:
         self._follow_list()
@@ -50,6 +54,11 @@ class Watcher(Background):
 
     def _follow(self) -> None:
         changed = self._watch.poll()
+        if changed & {EVERYTHING, EXCEPTIONS}:
+            self._has_exceptions = False
+        if not self._has_exceptions:
+            self._to_loop(self._answers.excepted, read_exceptions(self._desk))
+            self._has_exceptions = True
         if EVERYTHING in changed:
             self._is_loaded = False
             self._to_loop(self._memory.forget_all)
@@ -108,3 +117,9 @@ class Watcher(Background):
     def _to_loop(self, function: Callable[..., None], *arguments: object) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *arguments)
+
+
+def read_exceptions(desk: Desk) -> Rules:
+    """All of them, as they are now. Raises DatabaseError."""
+    with desk.database.lent():
+        return exceptions.current(desk.outside.now())
