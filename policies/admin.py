@@ -150,7 +150,16 @@ class PolicyRecordAdmin(admin.ModelAdmin):
         ("The edit", {"fields": ("edited", "published")}),
         (
             "What the cache keeps",
-            {"fields": ("inserted", "last_update", "last_use", "refresh_due", "failures")},
+            {
+                "fields": (
+                    "inserted",
+                    "last_update",
+                    "last_use",
+                    "refresh_due",
+                    "failures",
+                    "certificate_end",
+                )
+            },
         ),
         (
             "The last failed fetch",

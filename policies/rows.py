@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from policies.decide import BACKOFF, Answer, Cached, Store
-from policies.models.policy import PolicyRecord, policy_fields
+from policies.models.policy import PolicyRecord, certificate_fields, policy_fields
 from policies.mtasts import Policy
 from policies.mtasts.errors import MTASTSError, PolicySyntaxError
 from policies.querysets import BACKOFF_KEPT, REFRESHED_FROM, UNUSED
@@ -18,6 +18,7 @@ from policies.tlsrpt.result import FailureDetails, Result
 
 if TYPE_CHECKING:
     from policies.decide import Fetched
+    from policies.mtasts.tls import PeerCertificate
 
 DAILY = timedelta(days=1)
 JITTER = 0.1
@@ -30,6 +31,7 @@ STORED = (
     "valid_end", "last_update", "backoff", "record_id", "version", "mode", "mx", "max_age",
     "extensions", "policy_text", "refresh_due", "failed_id", "retry_at", "failure_type",
     "failure_reason", "failures", "edited", "published_differs", "held_mode", "held_end",
+    "certificate_end", "certificate",
 )  # fmt: skip
 """The columns that `keep` may change."""
 
@@ -66,9 +68,11 @@ def keep(row: PolicyRecord, answer: Answer, fetched: Fetched | None, now: dateti
     match answer.store:
         case Store.POLICY if fetched is not None and not isinstance(fetched, MTASTSError):
             set_policy(row, answer.record_id, fetched.policy, fetched.text, now)
+            set_certificate(row, fetched.certificate)
         case Store.EDIT if fetched is not None and not isinstance(fetched, MTASTSError):
             row.published_differs = fetched.text != row.policy_text
             _renew(row, now)
+            set_certificate(row, fetched.certificate)
         case Store.BACKOFF:
             received = fetched.received if isinstance(fetched, PolicySyntaxError) else ""
             set_backoff(row, answer.record_id, answer.failure, received, now)
@@ -132,6 +136,7 @@ def set_backoff(
     row.mode = PolicyRecord.Mode.NONE
     row.mx = []
     row.extensions = []
+    set_certificate(row, None)
     row.max_age = int(BACKOFF.total_seconds())
     row.policy_text = received[:RECEIVED_KEPT]
     row.record_id = record_id
@@ -170,6 +175,12 @@ def set_hold(
     row.retry_at = now + BACKOFF
     row.failure_type = str(failure.result_type) if failure else ""
     row.failure_reason = failure.reason_code[:255] if failure else ""
+
+
+def set_certificate(row: PolicyRecord, certificate: PeerCertificate | None) -> None:
+    """The policy host showed this certificate."""
+    for name, value in certificate_fields(certificate).items():
+        setattr(row, name, value)
 
 
 def set_outcome(row: PolicyRecord, result: Result, now: datetime) -> None:

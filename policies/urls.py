@@ -17,6 +17,7 @@ from policies.views import (
     policies,
     setup,
     status,
+    trouble,
 )
 
 
@@ -53,6 +54,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("check/", check.index, name="check"),
     path("check/store/", check.store, name="check-store"),
     path("check/<uuid:run_id>/", check.result, name="check-result"),
+    path("trouble/", trouble.index, name="trouble"),
     path("status/", status.index, name="status"),
     path("glossary/", glossary.index, name="glossary"),
     path("setup/<str:token>/", setup.first_login, name="setup"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
 from django.db.models.functions import Coalesce, Now
@@ -14,11 +14,18 @@ from policies.mtasts import Mode as PolicyMode
 from policies.querysets import PolicyRecordQuerySet
 from policies.tlsrpt.result import FailureDetails
 
+if TYPE_CHECKING:
+    from policies.mtasts.tls import PeerCertificate
+
 MAX_AGE_LIMIT = 31_557_600
 """The longest max_age of RFC 8461 section 3.2, in seconds: a year."""
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """Sorts before every use: what a row that none has asked for counts as."""
+
+
+CERTIFICATE_NAMES, CERTIFICATE_TEXT = 8, 255
+"""Names of a certificate that are kept, and characters of each; some have a hundred names."""
 
 
 class PolicyRecord(models.Model):
@@ -88,6 +95,14 @@ class PolicyRecord(models.Model):
         default=0, db_default=0, help_text="Failed refreshes since the last one that worked."
     )
 
+    # The policy host's, as of the last fetch that worked.
+    certificate_end = models.DateTimeField(
+        null=True, blank=True, help_text="When the policy host's certificate ends."
+    )
+    certificate = models.JSONField(
+        null=True, blank=True, help_text="Its issuer, some of its names, and its beginning."
+    )
+
     edited = models.DateTimeField(
         null=True, blank=True, help_text="When an operator wrote the text; empty: as published."
     )
@@ -153,6 +168,10 @@ class PolicyRecord(models.Model):
             models.Index(
                 fields=["job"], name="policy_by_job", condition=models.Q(job__isnull=False)
             ),
+            models.Index(fields=["certificate_end"], name="policy_by_certificate"),
+            models.Index(
+                fields=["valid_end"], name="policy_failing", condition=models.Q(failures__gt=0)
+            ),
             models.Index(fields=["claim"], name="policy_by_claim", condition=~models.Q(claim="")),
         ]
         constraints: ClassVar = [
@@ -198,6 +217,12 @@ class PolicyRecord(models.Model):
             return None
         return FailureDetails(self.failure_type, self.failure_reason)
 
+    @property
+    def certificate_begin(self) -> datetime | None:
+        """When the policy host's certificate begins; None where none is known."""
+        begin = (self.certificate or {}).get("begin")
+        return datetime.fromisoformat(begin) if begin else None
+
     def is_valid(self, now: datetime) -> bool:
         """Whether the row counts: what has expired is as if absent."""
         return now < self.valid_end
@@ -210,6 +235,21 @@ class PolicyRecord(models.Model):
 
     def expires_within(self, span: timedelta, now: datetime) -> bool:
         return now < self.valid_end <= now + span
+
+
+def certificate_fields(certificate: PeerCertificate | None) -> dict[str, Any]:
+    """The columns that a policy host's certificate fills."""
+    if certificate is None:
+        return {"certificate_end": None, "certificate": None}
+    return {
+        "certificate_end": certificate.not_after,
+        "certificate": {
+            "issuer": certificate.issuer[:CERTIFICATE_TEXT],
+            "names": [name[:CERTIFICATE_TEXT] for name in certificate.names[:CERTIFICATE_NAMES]],
+            "more_names": max(0, len(certificate.names) - CERTIFICATE_NAMES),
+            "begin": certificate.not_before.isoformat(),
+        },
+    }
 
 
 def policy_fields(policy: Policy) -> dict[str, Any]:

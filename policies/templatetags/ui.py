@@ -92,6 +92,7 @@ NAV = (
     Place("Policies", "policies:list"),
     Place("Fetches", "policies:fetches"),
     Place("Outcomes", "policies:outcomes"),
+    Place("Trouble", "policies:trouble"),
     Place("Check", "policies:check", needs="policies.refetch_policyrecord"),
     Place("Status", "policies:status"),
     Place("Log", "policies:audit"),

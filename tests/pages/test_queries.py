@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from policies.models import Fetch, PolicyRecord
+from policies.models import Fetch, MXCheck, PolicyRecord
+from policies.mtasts.mxfit import MailHost
 from tests.pages import making
 from tests.pages.conftest import As, someone
 
@@ -32,6 +33,15 @@ def fetches(count: int) -> None:
     )
 
 
+def troubles(count: int) -> None:
+    now = timezone.now()
+    for at in range(count):
+        making.record(f"d{at}.example", last_use=now, failures=5, certificate_end=now)
+        check = MXCheck(domain=f"d{at}.example", due=now)
+        check.found("mx", [MailHost(10, "elsewhere.example")], ["mx.example.org"], now)
+        check.save()
+
+
 PAGES: list[tuple[str, str, Callable[[int], object], int]] = [
     # A page of rows, their fetches, the tiles' counts and the newest change.
     ("/policies/", "operator", making.many, WHO + MAY + 4),
@@ -46,6 +56,8 @@ PAGES: list[tuple[str, str, Callable[[int], object], int]] = [
     # The row, its fetches, its outcomes by day and by cause, its versions, what people did, its
     # mail hosts.
     ("/policies/one.example/", "operator", fetches, WHO + MAY + 7),
+    # What fails, certificates, mail hosts and their policies, exceptions, lookups.
+    ("/trouble/", "viewer", troubles, WHO + MAY + 6),
     # A page of rows, their count and the count of all that is filtered, and the filters' dates.
     ("/admin/policies/policyrecord/", "superuser", making.many, WHO + 5),
     ("/admin/policies/fetch/", "superuser", fetches, WHO + 2),

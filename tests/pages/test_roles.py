@@ -124,6 +124,8 @@ CASES = [
     Case("POST", "policies:fetches", WRONG_METHOD),
     Case("GET", "policies:fetch-row", sees(), ("1",)),
     Case("POST", "policies:fetch-row", WRONG_METHOD, ("1",)),
+    Case("GET", "policies:trouble", sees()),
+    Case("POST", "policies:trouble", WRONG_METHOD),
     Case("GET", "policies:status", sees()),
     Case("POST", "policies:status", WRONG_METHOD),
     Case("GET", "policies:check", acts(200)),

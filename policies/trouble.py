@@ -1,0 +1,319 @@
+"""Trouble ahead: what will go wrong with mail, before it does, ranked by our own traffic.
+
+Read when a page asks, by indexes that hold little but what is wrong, so that it costs what there
+is of trouble and not what there is of policies.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from django.db.models import Sum, Value
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce
+
+from policies import exceptions
+from policies.check.mailhosts import judge
+from policies.models import MXCheck, Outcome, PolicyRecord
+from policies.models.policy import NEVER
+from policies.mtasts import Mode
+from policies.mtasts.mxfit import FORETELLS, Named
+from policies.tlsrpt import advice
+
+Rank = tuple[int, float, str, str]
+"""What entries are in the order of."""
+
+IN_USE = timedelta(days=30)
+"""Policies that no mail server asked for in so long are no trouble."""
+
+RANKED_BY = timedelta(days=7)
+"""Lookups of mail servers within so long make the rank."""
+
+CERTIFICATE_AHEAD = timedelta(days=14)
+"""Certificates that end within so long …"""
+
+CERTIFICATE_LIFE = 2 / 3
+"""… and are past so much of their life: one made for a week is renewed within it."""
+
+FAILED = 3
+"""Refreshes that failed in a row, half an hour of them: fewer are no trouble yet."""
+
+KNOWN_FOR = timedelta(days=3)
+"""How long what DNS said of mail hosts counts: while it fails for us, nothing is foretold."""
+
+SOON = timedelta(days=3)
+
+EXCEPTION_AHEAD = timedelta(days=3)
+"""Exceptions that end within so long."""
+
+LIMIT = 5_000
+"""Entries of one kind that are ranked. With more, something is wrong with all of them at once."""
+
+
+class Kind(StrEnum):
+    """What will happen. The values are those of the address and of the feed."""
+
+    EXPIRES = "expires"
+    CERTIFICATE = "certificate"
+    MX = "mx"
+    TESTING = "testing"
+    EXCEPTION = "exception"
+
+
+class Level(StrEnum):
+    """How bad it is: the kind of its badge."""
+
+    BAD = "bad"
+    WARN = "warn"
+
+
+TITLES = {
+    Kind.EXPIRES: "policy expires",
+    Kind.CERTIFICATE: "certificate ends",
+    Kind.MX: "mail is deferred",
+    Kind.TESTING: "would be deferred",
+    Kind.EXCEPTION: "exception ends",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that will go wrong.
+
+    `at`: when; None where it does already. `says`: what will happen; `who` can mend it, by doing
+    `todo`. `lookups`: of mail servers, within `RANKED_BY`. `code`: what fails, as reports have it.
+    """
+
+    kind: Kind
+    level: Level
+    domain: str
+    at: datetime | None
+    says: str
+    who: str
+    todo: str
+    last_use: datetime | None = None
+    lookups: int = 0
+    code: str = ""
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.kind]
+
+    @property
+    def rank(self) -> Rank:
+        """Sorts first what hits most mail."""
+        used = (self.last_use or NEVER).timestamp()
+        return (-self.lookups, -used, self.domain, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All there is, worst first. `capped`: kinds of which there is more than is ranked."""
+
+    entries: tuple[Trouble, ...]
+    capped: frozenset[Kind] = frozenset()
+
+    def of(self, kind: str) -> tuple[Trouble, ...]:
+        """Those of one kind; all of them for an empty one."""
+        return tuple(each for each in self.entries if not kind or each.kind == kind)
+
+    def count(self, kind: Kind) -> int:
+        return len(self.of(kind))
+
+
+def found(now: datetime) -> Found:
+    """All trouble that is known of now: one query for each source, one for the ranks."""
+    groups = {
+        Kind.EXPIRES: _expiring(now),
+        Kind.CERTIFICATE: _certificates(now),
+        **_misfits(now),
+        Kind.EXCEPTION: _exceptions(now),
+    }
+    entries = [each for group in groups.values() for each in group[:LIMIT]]
+    lookups = _lookups({each.domain for each in entries}, now)
+    ranked = [replace(each, lookups=lookups.get(each.domain, each.lookups)) for each in entries]
+    capped = frozenset(kind for kind, group in groups.items() if len(group) > LIMIT)
+    return Found(tuple(sorted(ranked, key=lambda each: each.rank)), capped)
+
+
+def _lookups(domains: set[str], now: datetime) -> dict[str, int]:
+    since = (now - RANKED_BY).astimezone(UTC).date()
+    # By the index of sources, SQLite would read the lookups of all domains.
+    rows = Outcome.objects.alias(bare_source=Coalesce("source", Value(""))).filter(
+        domain__in=domains, day__gte=since, kind=Outcome.Kind.DOMAIN,
+        bare_source=Outcome.Source.LOOKUP,
+    )  # fmt: skip
+    return dict(rows.order_by().values_list("domain").annotate(Sum("count")))
+
+
+def _expiring(now: datetime) -> list[Trouble]:
+    """Policies whose refresh fails, those that end soonest first."""
+    # As a number in the statement: with a parameter SQLite does not see what the index holds.
+    some = RawSQL("0", ())
+    rows = PolicyRecord.objects.filter(
+        failures__gt=some, valid_end__gt=now, backoff=False, last_use__gte=now - IN_USE
+    ).exclude(mode=PolicyRecord.Mode.NONE)
+    fields = (
+        "domain", "mode", "valid_end", "last_use", "failures", "failure_type", "failure_reason",
+        "outcome_failure", "outcome_reason",
+    )  # fmt: skip
+    failing = rows.filter(failures__gte=FAILED).order_by("valid_end").only(*fields)
+    return [_expires(row, now) for row in failing[: LIMIT + 1]]
+
+
+def _expires(row: PolicyRecord, now: datetime) -> Trouble:
+    kind, reason = row.failure_type, row.failure_reason
+    if not kind:
+        kind, reason = row.outcome_failure, row.outcome_reason
+    about = advice.advice(kind, reason)
+    enforced = row.mode == PolicyRecord.Mode.ENFORCE
+    ends = "mail goes out unprotected" if enforced else "nothing is tested any more"
+    return Trouble(
+        kind=Kind.EXPIRES,
+        level=Level.BAD if enforced and row.valid_end - now < SOON else Level.WARN,
+        domain=row.domain,
+        at=row.valid_end,
+        says=f"The policy ends, and {ends}: {row.failures} refreshes in a row have failed."
+        f" {about.meaning}",
+        who=str(about.who),
+        todo=about.remedy,
+        last_use=row.last_use,
+        code=": ".join(filter(None, (kind, reason))),
+    )
+
+
+def _certificates(now: datetime) -> list[Trouble]:
+    """Certificates of policy hosts that should have been renewed, the next to end first."""
+    rows = PolicyRecord.objects.filter(
+        certificate_end__gt=now - IN_USE, certificate_end__lte=now + CERTIFICATE_AHEAD,
+        backoff=False, last_use__gte=now - IN_USE,
+    ).exclude(mode=PolicyRecord.Mode.NONE)  # fmt: skip
+    fields = ("domain", "mode", "valid_end", "last_use", "certificate", "certificate_end")
+    ending = rows.order_by("certificate_end").only(*fields)[: 2 * LIMIT]
+    return [_certificate(row, now) for row in ending if _is_overdue(row, now)][: LIMIT + 1]
+
+
+def _is_overdue(row: PolicyRecord, now: datetime) -> bool:
+    begin, end = row.certificate_begin, row.certificate_end
+    if begin is None or end is None:
+        return True
+    return now - begin > (end - begin) * CERTIFICATE_LIFE
+
+
+def _certificate(row: PolicyRecord, now: datetime) -> Trouble:
+    end = row.certificate_end or now
+    issuer = (row.certificate or {}).get("issuer") or "an authority that it does not name"
+    ends = "has ended" if end <= now else "ends"
+    return Trouble(
+        kind=Kind.CERTIFICATE,
+        level=Level.BAD if end - now < SOON else Level.WARN,
+        domain=row.domain,
+        at=end,
+        says=f"The policy host's certificate, issued by {issuer}, {ends}. Refreshes"
+        " fail from then on; the policy in the cache lives on until its own end.",
+        who="the domain's operator",
+        todo="Tell the domain's postmaster to renew the certificate of mta-sts."
+        f"{row.name.ascii} and to have its renewal watched.",
+        last_use=row.last_use,
+    )
+
+
+def _misfits(now: datetime) -> dict[Kind, list[Trouble]]:
+    """Policies that the mail hosts of their domains do not fit, by what comes of it."""
+    checks = {
+        check.domain: check
+        for check in MXCheck.objects.filter(foretells=True, checked_at__gte=now - KNOWN_FOR)
+        .order_by("domain")[: 2 * LIMIT]
+    }  # fmt: skip
+    rows = PolicyRecord.objects.filter(
+        domain__in=list(checks), valid_end__gt=now, last_use__gte=now - IN_USE
+    )
+    found: dict[Kind, list[Trouble]] = {Kind.MX: [], Kind.TESTING: []}
+    for row in rows.order_by().only("domain", "mode", "mx", "backoff", "last_use"):
+        for each in _misfit(row, checks[row.domain]):
+            found[each.kind].append(each)
+    return found
+
+
+def _misfit(row: PolicyRecord, check: MXCheck) -> Iterator[Trouble]:
+    """At most one. What has been mended since the check is none."""
+    mode = Mode(row.mode)
+    fit = check.fit(row.mx)
+    if row.backoff or mode is Mode.NONE or fit is None or fit.finding not in FORETELLS:
+        return
+    judged = judge(mode, Named(check.named), fit)
+    hosts = _listed(fit.misfits)
+    yield Trouble(
+        kind=Kind.MX if mode is Mode.ENFORCE else Kind.TESTING,
+        level=Level.BAD if mode is Mode.ENFORCE else Level.WARN,
+        domain=row.domain,
+        at=None,
+        says=f"{judged.said} What fits no pattern: {hosts}.",
+        who=str(judged.advice.who) if judged.advice else "",
+        todo=judged.advice.todo if judged.advice else "",
+        last_use=row.last_use,
+        code=str(fit.finding),
+    )
+
+
+def _exceptions(now: datetime) -> list[Trouble]:
+    """Exceptions that end before long. Their rank is by the replies given under them where they
+    are about more than one domain."""
+    rows = exceptions.ending_within(EXCEPTION_AHEAD, now)[: LIMIT + 1]
+    return [
+        Trouble(
+            kind=Kind.EXCEPTION,
+            level=Level.WARN,
+            domain=row.target or "everything",
+            at=row.until,
+            says=f"The exception that makes Postfix {_MAKES[row.action]} ends, and what the"
+            " published policy says applies again.",
+            who=f"you ({row.owner} made it)",
+            todo=f"See whether its reason still stands, and prolong it if so: {row.reason}",
+            last_use=row.last_use,
+            lookups=row.uses,
+        )
+        for row in rows
+    ]
+
+
+_MAKES = {
+    "skip": "skip the policy",
+    "enforce": "enforce what is only tested",
+    "pin": "go by a pinned policy",
+    "require": "require TLS",
+}
+
+
+def _listed(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def after(entries: Iterable[Trouble], rank: Rank | None) -> list[Trouble]:
+    """Those behind a rank, for whoever turns pages."""
+    return [each for each in entries if rank is None or each.rank > rank]
+
+
+def cursor(entry: Trouble) -> str:
+    """The place behind an entry, for the address of the next page."""
+    text = json.dumps(entry.rank, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def read_cursor(text: str) -> Rank | None:
+    """From a query string; None for what is none of ours."""
+    try:
+        found = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
+        lookups, used, domain, kind = found
+    except (ValueError, TypeError, RecursionError):
+        return None
+    is_ours = isinstance(lookups, int) and isinstance(used, (int, float))
+    if is_ours and isinstance(domain, str) and isinstance(kind, str):
+        return lookups, used, domain, kind
+    return None
