@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import Q
 
-from policies import fetches, history, holders, outcomes, rows, world
+from policies import fetches, history, holders, ledger, outcomes, rows, world
 from policies.decide import NEEDS_FETCH, Answer, Store, decide
 from policies.flights import Flights
+from policies.ledger import Entry, Ledger
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Domain, Policy, parse_domain
 from policies.mtasts.errors import DNSError, MTASTSError, first_error
@@ -40,6 +40,8 @@ CLAIM_SLACK = timedelta(seconds=30)
 
 CLAIM_POLL = 0.1
 """Seconds between looks at a row that another process is fetching."""
+
+LEDGER = Ledger()
 
 
 ADOPTED_AT_ONCE = 500
@@ -81,7 +83,8 @@ class Consulted:
 
     `row`: as it is now; None where there is none. `ttl`: seconds for which DNS says that its
     answer holds. `fetched`: what the policy host's answer came to, None where it was not asked.
-    `changed`: a policy was stored whose text is not as before.
+    `changed`: a policy was stored whose text is not as before. `is_stored`: False where the
+    database would not take `row`.
     """
 
     answer: Answer
@@ -90,6 +93,7 @@ class Consulted:
     ttl: int
     fetched: Fetched | None = None
     changed: bool = False
+    is_stored: bool = True
 
     @property
     def error(self) -> MTASTSError | None:
@@ -165,7 +169,7 @@ def upsert(
             rows.set_hold(row, record_id, None, now)
         else:
             rows.set_backoff(row, record_id, None, policy_text, now)
-        _save(row, row.claim)
+        ledger.write([Entry(row, row.claim)])
 
 
 def policy_records() -> PolicyRecordQuerySet:
@@ -191,9 +195,9 @@ def get(domain: str | Domain, *, outside: World | None = None) -> GetResult:
     return GetResult(answer.policy, answer.result, answer.fresh)
 
 
-def consult(name: Domain, outside: World) -> Consulted:
+def consult(name: Domain, outside: World, books: Ledger = LEDGER) -> Consulted:
     """What `get` answers from, uncounted. Those who ask at the same time get the same."""
-    return _flights.join(name.ascii, lambda: _consult(name, outside, force=False))
+    return _flights.join(name.ascii, lambda: _consult(name, outside, books, force=False))
 
 
 def note_uses(uses: Sequence[Use], seen: Iterable[Seen] = ()) -> None:
@@ -230,7 +234,7 @@ def refetch(domain: str | Domain, *, outside: World | None = None) -> Consulted:
     """
     name = _name(domain)
     outside = outside or world.default()
-    consulted = _flights.after(name.ascii, lambda: _consult(name, outside, force=True))
+    consulted = _flights.after(name.ascii, lambda: _consult(name, outside, LEDGER, force=True))
     answer, now = consulted.answer, outside.now()
     is_ours = answer.error is not None
     with transaction.atomic():
@@ -276,8 +280,8 @@ def adopt(adoptions: Sequence[Adoption]) -> int:
             for row in present.select_for_update():
                 adoption = batch.pop(row.domain)
                 if row.backoff or not row.is_valid(now):
-                    _adopt(row, adoption, now)
-                    adopted += _save(row, row.claim)
+                    ledger.write([Entry(_adopt(row, adoption, now), row.claim)])
+                    adopted += 1
             new = [_adopt(_new_row(each.domain, now), each, now) for each in batch.values()]
             PolicyRecord.objects.bulk_create(new, ignore_conflicts=True)
             adopted += len(new)
@@ -299,54 +303,38 @@ def _name(domain: str | Domain) -> Domain:
     return domain if isinstance(domain, Domain) else parse_domain(domain)
 
 
-def _row(name: Domain) -> PolicyRecord | None:
-    # Every miss reads its row, and to put this query together takes the ORM three times as long
-    # as to run it.
-    rows_ = PolicyRecord.objects.raw(
-        "SELECT * FROM policies_policyrecord WHERE domain = %s", [name.unicode]
-    )
-    return next(iter(rows_), None)
-
-
 def _new_row(name: Domain, now: datetime) -> PolicyRecord:
     return PolicyRecord(domain=name.unicode, inserted=now, valid_end=now)
 
 
-def _consult(name: Domain, outside: World, *, force: bool) -> Consulted:
+def _consult(name: Domain, outside: World, books: Ledger, *, force: bool) -> Consulted:
     looked = outside.look(name)
     give_up = time.monotonic() + _claim_time().total_seconds()
     while True:
-        row, now = _row(name), outside.now()
+        row, now = books.read(name), outside.now()
         cached = rows.cached(row, now)
         answer = decide(name.ascii, cached, looked.look, None, now, force=force)
         if answer is not NEEDS_FETCH:
-            return Consulted(answer, _without_fetch(row, answer), looked.look, looked.ttl)
+            return Consulted(answer, _without_fetch(row, answer, books), looked.look, looked.ttl)
         claim = holders.token()
-        if row is None or _claim(row, claim, now):
-            return _fetch(name, row, claim, looked, outside, force=force)
+        if row is None or books.claim(row, claim, now, _claim_time()):
+            return _fetch(name, row, claim, looked, outside, books, force=force)
         if time.monotonic() > give_up:
             # Claims end by then: whoever holds one still has a clock that is not ours.
-            return _fetch(name, row, row.claim, looked, outside, force=force)
+            return _fetch(name, row, row.claim, looked, outside, books, force=force)
         outside.wait(CLAIM_POLL)
 
 
-def _without_fetch(row: PolicyRecord | None, answer: Answer) -> PolicyRecord | None:
+def _without_fetch(row: PolicyRecord | None, answer: Answer, books: Ledger) -> PolicyRecord | None:
     if row is None or answer.store is not Store.DELETE:
         return row
     log.info("record gone, back-off deleted", extra={"domain": row.domain})
-    PolicyRecord.objects.filter(pk=row.pk, backoff=True).delete()
+    books.forget(row)
     return None
 
 
 def _claim_time() -> timedelta:
     return timedelta(seconds=settings.MTASTS.fetch_timeout) + CLAIM_SLACK
-
-
-def _claim(row: PolicyRecord, claim: str, now: datetime) -> bool:
-    """Whether the fetch of this row is ours: nobody else's, here or on another machine."""
-    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
-    mine = PolicyRecord.objects.filter(free, pk=row.pk)
-    return mine.update(claim=claim, claimed_until=now + _claim_time()) == 1
 
 
 def _fetch(
@@ -355,6 +343,7 @@ def _fetch(
     claim: str,
     looked: Looked,
     outside: World,
+    books: Ledger,
     *,
     force: bool,
 ) -> Consulted:
@@ -362,9 +351,7 @@ def _fetch(
     try:
         fetched = outside.fetch(name)
     except BaseException:
-        PolicyRecord.objects.filter(domain=name.unicode, claim=claim).update(
-            claim="", claimed_until=None
-        )
+        books.release(name, claim)
         raise
     now = outside.now()
     cached = rows.cached(row, now)
@@ -375,33 +362,14 @@ def _fetch(
     version = history.version(row, name.unicode, answer, fetched, source, now)
     row = row or _new_row(name, now)
     rows.keep(row, answer, fetched, now)
+    fetch = None if force else fetches.of_lookup(name, started, now, answer, fetched, changed)
+    is_stored = True
     try:
-        with transaction.atomic():
-            if _save(row, claim) and version is not None:
-                history.save([version])
-            if not force:
-                fetches.note(name, Fetch.Source.LOOKUP, started, now, answer, fetched, changed)
+        books.keep(Entry(row, claim, version, fetch))
     except DatabaseError:
         # The answer is right all the same, and mail waits for it.
         log.exception("policy fetched but not stored", extra={"domain": name.ascii})
         if force:
             raise
-    return Consulted(answer, row, looked.look, looked.ttl, fetched, changed)
-
-
-def _save(row: PolicyRecord, claim: str) -> bool:
-    """Write what `rows` may have changed, and end the claim; whether it was ours to write.
-
-    A new row may have been made by another machine meanwhile: both have fetched the same, and the
-    later one stays. An existing row is written only while the claim holds; an edit, a deletion or
-    a refetch ends it, and what was fetched before counts no more.
-    """
-    row.claim, row.claimed_until = "", None
-    columns = (*rows.STORED, "claim", "claimed_until")
-    if row.pk is None:
-        PolicyRecord.objects.bulk_create(
-            [row], update_conflicts=True, unique_fields=["domain"], update_fields=columns
-        )
-        return True
-    values = {column: getattr(row, column) for column in columns}
-    return PolicyRecord.objects.filter(pk=row.pk, claim=claim).update(**values) == 1
+        is_stored = False
+    return Consulted(answer, row, looked.look, looked.ttl, fetched, changed, is_stored)

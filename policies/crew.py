@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from policies.mtasts.turns import taking_turns
+
 if TYPE_CHECKING:
     from policies.politeness import Places
 
@@ -143,7 +145,8 @@ class Crew(Generic[Turn, Result]):
     def _run(self) -> None:
         while (turn := self._turns.get()) is not None:
             try:
-                ended: Result | NoPlaceFor[Turn] | Broken = self._work(turn)
+                with taking_turns():
+                    ended: Result | NoPlaceFor[Turn] | Broken = self._work(turn)
             except NoPlace as busy:
                 ended = NoPlaceFor(turn, busy.address)
             except BaseException as error:  # noqa: BLE001 - raised where the round hears it

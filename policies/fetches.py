@@ -48,18 +48,17 @@ def ended(
     return _end(fetch, answer, error, changed, now)
 
 
-def note(
+def of_lookup(
     name: Domain,
-    source: Fetch.Source,
     started: datetime,
     now: datetime,
     answer: Answer,
     fetched: Fetched,
     changed: bool,
-) -> None:
-    """Log a fetch that has ended."""
+) -> Fetch:
+    """The log's row of a fetch that a mail server's lookup made, not saved."""
     error = fetched if isinstance(fetched, MTASTSError) else None
-    ended(name, source, started, now, answer, error, changed).save(force_insert=True)
+    return ended(name, Fetch.Source.LOOKUP, started, now, answer, error, changed)
 
 
 def request(name: Domain, user: User | None) -> tuple[Fetch, bool]:

@@ -60,22 +60,19 @@ def save(versions: Sequence[PolicyVersion]) -> None:
 
     What is found again as it was (after a back-off or an edit) is no new version.
     """
-    new = []
-    for each in versions:
-        before = _current(each.domain)
-        if _is_same(before, each):
-            continue
-        if before is not None:
+    if not versions:
+        return
+    current = {
+        each.domain: each
+        for each in PolicyVersion.objects.filter(
+            domain__in={each.domain for each in versions}, last_seen=None
+        )
+    }
+    new = [each for each in versions if not _is_same(current.get(each.domain), each)]
+    for each in new:
+        if each.domain in current:
             _end(each)
-        new.append(each)
     PolicyVersion.objects.bulk_create(new)
-
-
-def _current(domain: str) -> PolicyVersion | None:
-    found = PolicyVersion.objects.raw(
-        "SELECT * FROM policies_policyversion WHERE domain = %s AND last_seen IS NULL", [domain]
-    )
-    return next(iter(found), None)
 
 
 def _is_same(known: PolicyVersion | None, found: PolicyVersion) -> bool:

@@ -55,8 +55,7 @@ class PolicyRecordQuerySet(models.QuerySet["PolicyRecord"]):
         One statement run over all rows: `bulk_update` spends a second on what takes this some
         milliseconds, and checks no claim.
         """
-        known = {field.attname: field for field in self.model._meta.concrete_fields}
-        fields = [known[column] for column in columns]
+        fields = self._fields_of(columns)
         quote = connection.ops.quote_name
         table = quote(self.model._meta.db_table)
         assignments = ", ".join(f"{quote(str(field.column))} = %s" for field in fields)
@@ -72,6 +71,34 @@ class PolicyRecordQuerySet(models.QuerySet["PolicyRecord"]):
         with connection.cursor() as cursor:
             cursor.executemany(statement, values)
             return int(cursor.rowcount)
+
+    def write_new(self, rows: Sequence[PolicyRecord], columns: Sequence[str]) -> None:
+        """Insert rows of different domains, or write these columns of those that are there by now.
+
+        What an operator wrote meanwhile stays. The rows learn no primary key by it.
+        """
+        if not rows:
+            return
+        fields = self._fields_of(["domain", "inserted", *columns])
+        quote = connection.ops.quote_name
+        names = [quote(str(field.column)) for field in fields]
+        table = quote(self.model._meta.db_table)
+        statement = (
+            f"INSERT INTO {table} ({', '.join(names)})"  # noqa: S608 - names of ours
+            f" VALUES ({', '.join(['%s'] * len(names))}) ON CONFLICT (domain) DO UPDATE SET "
+            f"{', '.join(f'{name} = excluded.{name}' for name in names[2:])}"
+            f" WHERE {table}.edited IS NULL"
+        )
+        values = [
+            [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+            for row in rows
+        ]
+        with connection.cursor() as cursor:
+            cursor.executemany(statement, values)
+
+    def _fields_of(self, columns: Sequence[str]) -> list[models.Field[Any, Any]]:
+        known = {field.attname: field for field in self.model._meta.concrete_fields}
+        return [known[column] for column in columns]
 
     def write_uses(self, uses: Iterable[tuple[str, datetime, dict[str, Any]]]) -> None:
         """Move `last_use` of these domains forward, and write the columns that come with it."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, connection
 
-from policies import cache, rows
+from policies import cache, ledger, rows
 from policies.decide import no_policy_found
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts.errors import (
@@ -286,7 +286,7 @@ class TestGet:
         def fail(*_: Any) -> None:
             raise DatabaseError("disk full")
 
-        monkeypatch.setattr(cache, "_save", fail)
+        monkeypatch.setattr(ledger, "write", fail)
         with caplog.at_level(logging.ERROR):
             assert cache.get(DOMAIN).policy == policy()
         assert "not stored" in caplog.text

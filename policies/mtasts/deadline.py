@@ -13,6 +13,8 @@ import ssl
 import time
 from typing import TYPE_CHECKING, cast
 
+from policies.mtasts.turns import waiting
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
@@ -67,7 +69,8 @@ class LimitedSocket(socket.socket):
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         self.settimeout(self.limits.remaining())
-        count = super().recv_into(buffer, nbytes, flags)
+        with waiting():
+            count = super().recv_into(buffer, nbytes, flags)
         self.limits.count(count)
         return count
 
@@ -83,12 +86,14 @@ class LimitedTLSSocket(ssl.SSLSocket):
 
     def do_handshake(self, block: bool = False) -> None:
         self.settimeout(self.limits.remaining())
-        super().do_handshake(block)
+        with waiting():
+            super().do_handshake(block)
 
     # recv() and recv_into() both end here once TLS is up, and before that nothing is to be read.
     def read(self, size: int = 1024, buffer: WriteableBuffer | None = None) -> bytes:
         self.settimeout(self.limits.remaining())
-        data: bytes | int = super().read(size, buffer)
+        with waiting():
+            data: bytes | int = super().read(size, buffer)
         self.limits.count(data if isinstance(data, int) else len(data))
         return cast(bytes, data)
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from policies.mtasts.causes import CONNECT, fetch_error
 from policies.mtasts.deadline import Deadline, LimitedSocket, Limits
 from policies.mtasts.errors import FetchError
+from policies.mtasts.turns import waiting
 
 LONGEST_CONNECT = 10.0
 """Seconds for one address, so that a dead one leaves time for the next."""
@@ -80,7 +81,8 @@ def _connect(address: str, port: int, deadline: Deadline, seconds: float) -> Lim
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(min(seconds, deadline.remaining()))
-        sock.connect((address, port))
+        with waiting():
+            sock.connect((address, port))
     except OSError:
         sock.close()
         raise

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
+import time
 from typing import Any, ClassVar
 
 import dns.exception
 import dns.message
 import dns.nameserver
+
+from policies.mtasts.turns import waiting
 
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
 
@@ -23,7 +27,14 @@ class Nameserver(dns.nameserver.Do53Nameserver):
         return f"{self.address} port {self.port}"
 
     def query(
-        self, request: dns.message.QueryMessage, timeout: float, *args: Any, **kwargs: Any
+        self,
+        request: dns.message.QueryMessage,
+        timeout: float,
+        source: str | None,
+        source_port: int,
+        max_size: bool,
+        *args: Any,
+        **kwargs: Any,
     ) -> dns.message.Message:
         """As the original, but a timeout at the end of a lookup is final.
 
@@ -31,11 +42,64 @@ class Nameserver(dns.nameserver.Do53Nameserver):
         an OSError makes it give up at once.
         """
         try:
-            return super().query(request, timeout, *args, **kwargs)
+            if not max_size:
+                return self._over_udp(request, timeout)
+            with waiting():
+                return super().query(
+                    request, timeout, source, source_port, max_size, *args, **kwargs
+                )
         except dns.exception.Timeout as error:
             if timeout < self.attempt:
                 raise TimeoutError(str(error)) from error
             raise
+
+    def _over_udp(self, request: dns.message.QueryMessage, timeout: float) -> dns.message.Message:
+        """The reply to `request`; what else arrives is not heard, be it malformed or forged.
+
+        dnspython's own does the same and makes a selector for each wait, which costs as much
+        as all the rest of a question. Raises Timeout, Truncated and OSError.
+        """
+        wire = request.to_wire()
+        end = time.monotonic() + timeout
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        # A socket for each question: its port is a secret between it and the nameserver.
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            left = timeout
+            sock.settimeout(left)
+            sock.sendto(wire, (self.address, self.port))
+            while left > 0:
+                sock.settimeout(left)
+                try:
+                    with waiting():
+                        received, sender = sock.recvfrom(65535)
+                except TimeoutError:
+                    break
+                if self._is_sender(sender) and (reply := _reply(request, received)):
+                    return reply
+                left = end - time.monotonic()
+        raise dns.exception.Timeout(timeout=timeout)  # type: ignore[no-untyped-call]  # has no types
+
+    def _is_sender(self, sender: tuple[Any, ...]) -> bool:
+        """Whether the datagram comes from where the question went."""
+        return sender[1] == self.port and _is_same_address(sender[0], self.address)
+
+
+def _is_same_address(one: str, other: str) -> bool:
+    # As text they may differ: "::1" is "0:0:0:0:0:0:0:1", and has a zone at times.
+    return one == other or ipaddress.ip_address(one) == ipaddress.ip_address(other)
+
+
+def _reply(request: dns.message.QueryMessage, received: bytes) -> dns.message.Message | None:
+    """What a datagram says, if it is an answer to `request`. Raises Truncated where it is cut."""
+    try:
+        reply = dns.message.from_wire(received, raise_on_truncation=True)
+    except dns.message.Truncated as error:
+        if request.is_response(error.message()):  # type: ignore[no-untyped-call]  # has no types
+            raise
+        return None
+    except dns.exception.DNSException:
+        return None
+    return reply if request.is_response(reply) else None
 
 
 def parse_nameserver(text: str) -> Nameserver:

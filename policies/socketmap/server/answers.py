@@ -355,7 +355,7 @@ class Answers:
         if consulted.row is not None:
             row = held(consulted.row, now)
             seconds = min(seconds, _until(consulted.row.retry_at, now))
-            if consulted.row.pk is None:  # the database was away; the next lookup stores it
+            if not consulted.is_stored:  # the database was away; the next lookup stores it
                 seconds = min(seconds, WITHOUT_DATABASE)
         self.memory.keep(known, row)
         known.result = None if answer.policy and not answer.result.failures else answer.result

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from policies.mtasts.turns import waiting
+
 log = logging.getLogger(__name__)
 
 ERRORS = (DatabaseError, InterfaceError)
@@ -61,7 +63,8 @@ class Database:
 
     def take(self) -> None:
         """Have a connection from now on; waits while all are in use."""
-        lent = self._free.get()
+        with waiting():
+            lent = self._free.get()
         if lent is None:
             wrapper = connections.create_connection(_ALIAS)
             wrapper.inc_thread_sharing()  # never two at a time

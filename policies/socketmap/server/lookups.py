@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from policies import cache, rows
 from policies.cache import Consulted
 from policies.decide import NEEDS_FETCH, Store, decide
+from policies.ledger import Entry, Ledger
 from policies.models import PolicyRecord
 from policies.mtasts import Domain, Mode
+from policies.mtasts.turns import waiting
 from policies.socketmap.server.database import ERRORS, Database
 from policies.socketmap.server.excepted import Excepted
 from policies.socketmap.server.held import Held, held
 from policies.socketmap.server.pool import Busy, Job
+from policies.socketmap.server.scribe import Scribe
 from policies.world import Looked, World
 
 if TYPE_CHECKING:
@@ -118,8 +122,6 @@ class Lookup(Job):
         except Exception:
             log.exception("lookup broke", extra={"domain": self.name.ascii})
             outcome = Trouble.BROKEN
-        finally:
-            self._desk.database.give()
         self.landed(outcome)
 
     def _look_up(self) -> Landed | Trouble:
@@ -152,7 +154,8 @@ class Lookup(Job):
     def _consult(self) -> Consulted:
         if self._knows_all_rows and self._desk.database.is_away:
             return self._consult_without_rows()
-        return cache.consult(self.name, self._world())
+        books = _Books(self, self._desk.database, self._desk.scribe)
+        return cache.consult(self.name, self._world(), books)
 
     def _consult_without_rows(self) -> Consulted:
         """The answer for a domain that has no row, and will have none for now."""
@@ -169,44 +172,67 @@ class Lookup(Job):
         if answer.store in {Store.POLICY, Store.BACKOFF}:
             row = _unsaved(self.name, now)
             rows.keep(row, answer, fetched, now)
-        return Consulted(answer, row, looked.look, looked.ttl, fetched)
+        return Consulted(answer, row, looked.look, looked.ttl, fetched, is_stored=False)
 
     def _check_dane(self) -> Verdict | None:
         if self._desk.dane is None:
             return None
-        self._desk.database.give()
         self.progress = Progress.DANE
         return self._desk.dane.check(self.name)
 
     def _world(self) -> World:
-        """The outside, where this thread has a connection only while it needs one."""
-        database, outside = self._desk.database, self._desk.outside
+        """The outside, where it shows how far the lookup has come."""
+        outside = self._desk.outside
 
         def look(name: Domain) -> Looked:
             self.progress = Progress.DNS
-            looked = outside.look(name)
-            self._back_to_database()
-            return looked
+            return outside.look(name)
 
         def fetch(name: Domain) -> Fetched:
-            database.give()
             self.progress = Progress.FETCH
-            try:
-                return outside.fetch(name)
-            finally:
-                self._back_to_database()
+            return outside.fetch(name)
 
         def wait(seconds: float) -> None:
-            database.give()
             self.progress = Progress.FETCH  # by another process
-            outside.wait(seconds)
-            self._back_to_database()
+            with waiting():
+                outside.wait(seconds)
 
         return World(look, fetch, outside.now, wait)
 
-    def _back_to_database(self) -> None:
-        self.progress = Progress.DATABASE
-        self._desk.database.take()
+
+class _Books(Ledger):
+    """The cache's rows for one lookup, which has a connection only while it needs one."""
+
+    def __init__(self, lookup: Lookup, database: Database, scribe: Scribe) -> None:
+        self._lookup = lookup
+        self._database = database
+        self._scribe = scribe
+
+    def read(self, name: Domain) -> PolicyRecord | None:
+        with self._at_database():
+            return super().read(name)
+
+    def claim(self, row: PolicyRecord, claim: str, now: datetime, span: timedelta) -> bool:
+        with self._at_database():
+            return super().claim(row, claim, now, span)
+
+    def release(self, name: Domain, claim: str) -> None:
+        with self._at_database():
+            super().release(name, claim)
+
+    def forget(self, row: PolicyRecord) -> None:
+        with self._at_database():
+            super().forget(row)
+
+    def keep(self, entry: Entry) -> None:
+        self._lookup.progress = Progress.DATABASE
+        self._scribe.write(entry)
+
+    @contextmanager
+    def _at_database(self) -> Iterator[None]:
+        self._lookup.progress = Progress.DATABASE
+        with self._database.lent():
+            yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +240,7 @@ class Desk:
     """What lookups work with."""
 
     database: Database
+    scribe: Scribe
     outside: World
     exceptions: Excepted
     dane: DANE | None = None

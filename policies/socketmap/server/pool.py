@@ -15,6 +15,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from policies.mtasts.turns import taking_turns, waiting
+
 SLOW_AFTER = 10.0
 """Seconds after which a job is slow, and a connection counts no more for its address."""
 
@@ -121,10 +123,11 @@ class Pool:
             if self._addresses[address] >= self._address_share:
                 if not self._make_slow(job):
                     raise Busy(address)
-                self._address_free.wait_for(
-                    lambda: self._addresses[address] < self._address_share,
-                    max(0.0, job.deadline - time.monotonic()),
-                )
+                with waiting():
+                    self._address_free.wait_for(
+                        lambda: self._addresses[address] < self._address_share,
+                        max(0.0, job.deadline - time.monotonic()),
+                    )
             if self._addresses[address] >= self._address_share:
                 raise Busy(address)
             self._addresses[address] += 1
@@ -167,7 +170,8 @@ class Pool:
     def _work(self) -> None:
         while job := self._take():
             self._here.job = job
-            job.run()
+            with taking_turns():
+                job.run()
             with self._lock:
                 if job in self._slow:
                     self._slow.discard(job)

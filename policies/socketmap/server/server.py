@@ -21,6 +21,7 @@ from policies.socketmap.server.listeners import BACKLOG
 from policies.socketmap.server.lookups import DANE, Desk
 from policies.socketmap.server.memory import Memory
 from policies.socketmap.server.pool import Pool
+from policies.socketmap.server.scribe import Scribe
 from policies.socketmap.server.status import Status
 from policies.socketmap.server.watcher import Watcher, read_exceptions
 from policies.world import World
@@ -90,7 +91,8 @@ class Server:
         self._database = Database(DATABASE_CONNECTIONS)
         self._pool = pool
         self.memory = Memory(limits.cache, limits.others)
-        self._desk = desk = Desk(self._database, outside, Excepted(outside.now()), dane)
+        scribe = Scribe(self._database)
+        self._desk = desk = Desk(self._database, scribe, outside, Excepted(outside.now()), dane)
         self.answers = Answers(
             self.memory, pool, desk, setting, deadline=limits.deadline, clock=clock
         )

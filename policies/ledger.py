@@ -1,0 +1,105 @@
+"""Where the cache reads and writes the row of a domain, one lookup at a time.
+
+`policies.cache` says what becomes of a row; how that reaches the database is here, so that a
+server with many lookups at once can write many in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+
+from policies import history, rows
+from policies.models import Fetch, PolicyRecord, PolicyVersion
+from policies.mtasts import Domain
+
+COLUMNS = (*rows.STORED, "claim", "claimed_until")
+"""What a lookup may write into a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a fetch came to: the row as it is to be, written only where `claim` still holds.
+
+    `version`: one that is new to the history. `fetch`: its line in the log.
+    """
+
+    row: PolicyRecord
+    claim: str
+    version: PolicyVersion | None = None
+    fetch: Fetch | None = None
+
+
+class Ledger:
+    """Reads and writes at once, in the thread that asks. All may raise DatabaseError."""
+
+    def read(self, name: Domain) -> PolicyRecord | None:
+        """The row of a domain, expired or not."""
+        # Every miss reads its row, and to put this query together takes the ORM three times as
+        # long as to run it.
+        found = PolicyRecord.objects.raw(
+            "SELECT * FROM policies_policyrecord WHERE domain = %s", [name.unicode]
+        )
+        return next(iter(found), None)
+
+    def claim(self, row: PolicyRecord, claim: str, now: datetime, span: timedelta) -> bool:
+        """Whether the fetch of this row is ours: nobody else's, here or on another machine."""
+        free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+        mine = PolicyRecord.objects.filter(free, pk=row.pk)
+        return mine.update(claim=claim, claimed_until=now + span) == 1
+
+    def release(self, name: Domain, claim: str) -> None:
+        """End a claim under which nothing was fetched."""
+        PolicyRecord.objects.filter(domain=name.unicode, claim=claim).update(
+            claim="", claimed_until=None
+        )
+
+    def forget(self, row: PolicyRecord) -> None:
+        """Delete a back-off whose record is gone."""
+        PolicyRecord.objects.filter(pk=row.pk, backoff=True).delete()
+
+    def keep(self, entry: Entry) -> None:
+        """Write what a fetch came to."""
+        write([entry])
+
+
+def write(entries: Sequence[Entry]) -> None:
+    """Write what fetches came to, of each domain at most one, in one transaction.
+
+    A new row may have been made by another machine meanwhile: both have fetched the same, and the
+    later one stays, unless an operator wrote it. An existing row is written only while its claim
+    holds; an edit, a deletion or a refetch ends it, and what was fetched before counts no more.
+    """
+    # In one order everywhere, or two who write many rows wait for each other.
+    entries = sorted(entries, key=lambda entry: entry.row.domain)
+    with transaction.atomic():
+        lost = _write_rows(entries)
+        history.save(
+            [
+                entry.version
+                for entry in entries
+                if entry.version is not None and entry.row.domain not in lost
+            ]
+        )
+        Fetch.objects.bulk_create([entry.fetch for entry in entries if entry.fetch is not None])
+
+
+def _write_rows(entries: Sequence[Entry]) -> set[str]:
+    """Returns the domains whose row was no longer ours to write."""
+    lost: set[str] = set()
+    new: list[PolicyRecord] = []
+    for entry in entries:
+        row = entry.row
+        row.claim, row.claimed_until = "", None
+        if row.pk is None:
+            new.append(row)
+            continue
+        values = {column: getattr(row, column) for column in COLUMNS}
+        if not PolicyRecord.objects.filter(pk=row.pk, claim=entry.claim).update(**values):
+            lost.add(row.domain)
+    PolicyRecord.objects.write_new(new, COLUMNS)
+    return lost
