@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.load import Load, ask
-from bench.names import cached_names, new_names
+from bench.names import NEVER_SEEN, cached_names, new_names
 from bench.processes import Server, free_port, lab, server
 from bench.product import product
 
@@ -21,7 +21,6 @@ work on the machine can only make one worse."""
 SECONDS = 3.0
 """For each round: long enough for uses to be written in it, which they are every two seconds."""
 
-NEVER_SEEN = 1000
 ASKING = 64
 """Connections, where nothing else is said."""
 

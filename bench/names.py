@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from tests.lab.synthetic import SUFFIX
 
+NEVER_SEEN = 1000
+"""How many of them are asked for in each run."""
+
 COUNT = 1_000_000
 """Domains that the laboratory serves."""
 

@@ -6,7 +6,7 @@ import re
 import ssl
 from functools import lru_cache
 
-from tests.lab.answers import Answer, Records
+from tests.lab.answers import Absent, Answer, Records
 from tests.lab.lab import Lab, Served
 
 PER_CERTIFICATE = 100
@@ -23,6 +23,7 @@ def serve_synthetic(lab: Lab, count: int, policy: str, *, id: str = "1") -> None
     certificate, which is made when the first of them is asked for.
     """
     txt = Records(f"v=STSv1; id={id};")
+    no_data = Absent()
     addresses = [Records(address) for address in lab.addresses]
 
     def number(name: str, label: str) -> int | None:
@@ -34,8 +35,8 @@ def serve_synthetic(lab: Lab, count: int, policy: str, *, id: str = "1") -> None
     def answer(name: str, type_: str) -> Answer | None:
         if type_ == "TXT" and number(name, "_mta-sts") is not None:
             return txt
-        if type_ == "A" and (index := number(name, "mta-sts")) is not None:
-            return addresses[index % len(addresses)]
+        if (index := number(name, "mta-sts")) is not None:
+            return addresses[index % len(addresses)] if type_ == "A" else no_data
         return None
 
     @lru_cache(maxsize=CERTIFICATES_KEPT)
