@@ -36,6 +36,13 @@ class OnDANE(StrEnum):
     OFF = "off"
 
 
+class LogFormat(StrEnum):
+    """What a log line looks like."""
+
+    KEY_VALUE = "key-value"
+    JSON = "json"
+
+
 class WrongEnvironment(ImproperlyConfigured):
     """Some variables hold what cannot be accepted; the message has a line for each."""
 
@@ -75,6 +82,8 @@ class Environment:
     dns_timeout: float
     fetch_timeout: float
     metrics_token: str = field(repr=False)
+    metrics_listen: Address
+    log_format: LogFormat
     report_organization: str
     report_contact: str
     report_domain: str
@@ -166,6 +175,10 @@ def read() -> Environment:
         dns_timeout=reader.value("MTASTS_DNS_TIMEOUT", values.seconds(0.1, 600), 10.0),
         fetch_timeout=reader.value("MTASTS_FETCH_TIMEOUT", values.seconds(0.1, 600), 60.0),
         metrics_token=reader.secret("METRICS_TOKEN"),
+        metrics_listen=reader.value(
+            "METRICS_LISTEN", values.tcp_address, Address("127.0.0.1", 8462)
+        ),
+        log_format=reader.value("LOG_FORMAT", values.one_of(LogFormat), LogFormat.KEY_VALUE),
         report_organization=reader.value("REPORT_ORGANIZATION", values.text, host),
         report_contact=reader.value("REPORT_CONTACT", values.mailbox, f"postmaster@{host}"),
         report_domain=reader.value("REPORT_DOMAIN", values.host_name, host),

@@ -18,7 +18,7 @@ workers = 2
 threads = 8
 timeout = 60  # seconds without a sign of life
 graceful_timeout = 8  # seconds; the supervisor kills after ten
-logconfig_dict = logs.configuration()
+logconfig_dict = logs.configuration(settings.MTASTS.log_format)
 control_socket_disable = True  # else a socket in the home directory takes commands
 
 
@@ -38,3 +38,10 @@ def on_starting(_arbiter: Any) -> None:
     finally:
         connections.close_all()
     gc.freeze()  # else looking for garbage copies what the workers have in common
+
+
+def post_fork(_arbiter: Any, _worker: Any) -> None:
+    """In each worker, before it loads the application."""
+    from policies import metrics
+
+    metrics.share("web", settings.MTASTS.data_dir)

@@ -21,6 +21,14 @@ class LoginMiddleware(LoginRequiredMiddleware):
     The address of a form that was sent, or of a piece of a page, is nothing to come back to.
     """
 
+    def process_view(
+        self, request: HttpRequest, view_func: Any, view_args: Any, view_kwargs: Any
+    ) -> Any:
+        """What is open to all asks the database for nobody: probes answer without one."""
+        if not getattr(view_func, "login_required", True):
+            return None
+        return super().process_view(request, view_func, view_args, view_kwargs)
+
     def handle_no_permission(self, request: HttpRequest, view_func: Any) -> Any:
         is_piece = request.headers.get("HX-Request") == "true"
         is_sent = request.method not in ("GET", "HEAD")

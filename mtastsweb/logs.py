@@ -1,4 +1,5 @@
-"""Log lines: `time=… level=… logger=… msg=… key=value …`, one line each, on standard error.
+"""Log lines: `time=… level=… logger=… msg=… key=value …`, one line each, on standard error; or
+the same as JSON (LOG_FORMAT).
 
 Code logs an event's words as the message and its facts as `extra`:
 `logger.info("policy fetched", extra={"domain": domain})` ends in `msg="policy fetched"
@@ -9,9 +10,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from datetime import UTC, datetime
 from typing import Any
+
+from mtastsweb import requestid
+from mtastsweb.environment import LogFormat
 
 _OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Django puts these on its records: objects, or what the message says already.
@@ -20,8 +25,8 @@ _LEFT_OUT = _OWN_ATTRIBUTES | {"request", "server_time", "status_code", "sql", "
 _SETUP_TOKEN = re.compile(r"/setup/[^/\s\"]+")
 
 
-class KeyValueFormatter(logging.Formatter):
-    """Quotes like JSON whatever is not plain, so that no text from outside can forge a line."""
+class _Formatter(logging.Formatter):
+    """One line for each event, in a form that `line` gives it."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -32,10 +37,37 @@ class KeyValueFormatter(logging.Formatter):
             "msg": record.getMessage(),
         }
         facts |= {key: value for key, value in vars(record).items() if key not in _LEFT_OUT}
+        if request_id := requestid.current():
+            facts["request_id"] = request_id
         if record.exc_info:
             facts["exception"] = self.formatException(record.exc_info)
-        line = " ".join(f"{key}={_quoted(str(value))}" for key, value in facts.items())
-        return _SETUP_TOKEN.sub("/setup/…", line)
+        return _SETUP_TOKEN.sub("/setup/…", self.line(facts))
+
+    def line(self, facts: dict[str, Any]) -> str:
+        raise NotImplementedError
+
+
+class KeyValueFormatter(_Formatter):
+    """Quotes like JSON whatever is not plain, so that no text from outside can forge a line."""
+
+    def line(self, facts: dict[str, Any]) -> str:
+        return " ".join(f"{key}={_quoted(str(value))}" for key, value in facts.items())
+
+
+class JSONFormatter(_Formatter):
+    """An object a line, in ASCII: numbers and truths stay what they are."""
+
+    def line(self, facts: dict[str, Any]) -> str:
+        plain = {
+            key: value if isinstance(value, (bool, int)) or _is_number(value) else str(value)
+            for key, value in facts.items()
+        }
+        return json.dumps(plain)
+
+
+def _is_number(value: object) -> bool:
+    """Whether JSON has a number for it."""
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _quoted(value: str) -> str:
@@ -43,16 +75,19 @@ def _quoted(value: str) -> str:
     return value if plain and value else json.dumps(value)
 
 
-def configuration() -> dict[str, Any]:
+def configuration(form: LogFormat) -> dict[str, Any]:
     """A `logging.config.dictConfig` for Django and for gunicorn."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"key-value": {"()": "mtastsweb.logs.KeyValueFormatter"}},
+        "formatters": {
+            LogFormat.KEY_VALUE: {"()": "mtastsweb.logs.KeyValueFormatter"},
+            LogFormat.JSON: {"()": "mtastsweb.logs.JSONFormatter"},
+        },
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
-                "formatter": "key-value",
+                "formatter": form,
                 "stream": "ext://sys.stderr",
             }
         },

@@ -36,6 +36,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "mtastsweb.observing.ObservingMiddleware",  # must be the first: what it sees is all of it
     "django.middleware.security.SecurityMiddleware",
     # A page of fifty rows is 130 KB, and 12 compressed. What a page says is nobody's secret from
     # its reader, and Django pads each answer so that its length tells nothing of a token in it.
@@ -206,4 +207,4 @@ USE_TZ = True
 USE_I18N = False
 FORMAT_MODULE_PATH = "mtastsweb.formats"  # the language's own formats outweigh DATETIME_FORMAT
 
-LOGGING = logs.configuration()
+LOGGING = logs.configuration(MTASTS.log_format)

@@ -328,7 +328,7 @@ def _consult(name: Domain, outside: World, books: Ledger, *, force: bool) -> Con
 def _without_fetch(row: PolicyRecord | None, answer: Answer, books: Ledger) -> PolicyRecord | None:
     if row is None or answer.store is not Store.DELETE:
         return row
-    log.info("record gone, back-off deleted", extra={"domain": row.domain})
+    log.info("record gone, back-off deleted", extra={"domain": row.name.ascii})
     books.forget(row)
     return None
 

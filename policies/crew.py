@@ -7,6 +7,7 @@ itself, and keeps no process from stopping.
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections import defaultdict, deque
@@ -86,7 +87,8 @@ class Crew(Generic[Turn, Result]):
         self._working += len(turns)
         while self._threads < min(self._working, self._most):
             self._threads += 1
-            threading.Thread(target=self._run, name="refresh", daemon=True).start()
+            run = contextvars.copy_context().run  # log lines belong to the round
+            threading.Thread(target=run, args=(self._run,), name="refresh", daemon=True).start()
         for turn in turns:
             self._turns.put(turn)
 

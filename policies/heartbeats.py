@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
@@ -27,6 +27,11 @@ def beat(kind: str, details: Mapping[str, object] | None = None) -> None:
     Heartbeat.objects.update_or_create(
         node=node(), kind=kind, defaults={"at": timezone.now(), "details": details or {}}
     )
+
+
+def forget(now: datetime) -> None:
+    """Forget what was silent for a week: machines that were taken out of service."""
+    Heartbeat.objects.filter(at__lt=now - FORGOTTEN).delete()
 
 
 def age(kind: str) -> timedelta | None:

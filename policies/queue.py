@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from multiprocessing.process import BaseProcess
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
@@ -23,7 +24,8 @@ from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
-from policies import fetches, holders, leases
+from mtastsweb import requestid
+from policies import fetches, holders, leases, metrics
 from policies.models import Lease
 
 REFETCH = "policies.tasks.refetch"
@@ -34,8 +36,8 @@ TAKEN = "task "
 
 
 def put_refetch(fetch_id: int) -> None:
-    """Have a worker make this fetch."""
-    async_task(REFETCH, fetch_id, task_name=f"refetch {fetch_id}", save=False)
+    """Have a worker make this fetch, for the request that runs now."""
+    async_task(REFETCH, fetch_id, requestid.current(), task_name=f"refetch {fetch_id}", save=False)
 
 
 def put_tick() -> None:
@@ -163,6 +165,7 @@ def run_cluster(take_over: Callable[[], None]) -> None:
     `take_over`: called where all of them were killed, before others are begun in their place.
     """
     Sentinel.take_over = staticmethod(take_over)
+    metrics.share("worker", settings.MTASTS.data_dir)
     cluster.Sentinel = Sentinel
     gc.freeze()  # else looking for garbage copies what the forked processes have in common
     cluster.Cluster().start()

@@ -21,7 +21,18 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from policies import claiming, fetches, history, jobs, leases, mxcheck, outcomes, rows, world
+from policies import (
+    claiming,
+    fetches,
+    history,
+    jobs,
+    leases,
+    metrics,
+    mxcheck,
+    outcomes,
+    rows,
+    world,
+)
 from policies.crew import Crew, GivenBack, NoPlace
 from policies.decide import NEEDS_FETCH, Answer, NeedsFetch, Store, decide, decide_refresh
 from policies.models import Fetch, PolicyRecord, PolicyVersion
@@ -312,20 +323,26 @@ def _save_late(worked: Worked) -> None:
     try:
         _save([worked], Counts(), jobs.Progress())
     except DatabaseError:
-        log.exception("late result not saved", extra={"domain": worked.row.domain})
+        log.exception("late result not saved", extra={"domain": worked.row.name.ascii})
     finally:
         connection.close()
 
 
 def _count(worked: Worked, counts: Counts) -> None:
+    outcome = _outcome(worked)
+    setattr(counts, outcome, getattr(counts, outcome) + 1)
+    metrics.refreshed(outcome)
+
+
+def _outcome(worked: Worked) -> str:
+    """The field of `Counts` that it adds to."""
     if worked.fetch is not None and worked.fetch.outcome == Fetch.Outcome.REMOVED:
-        counts.removed += 1
-    elif not worked.is_stored:
-        counts.failed += 1
-    elif worked.fetch is not None and worked.fetch.changed:
-        counts.refreshed += 1
-    else:
-        counts.unchanged += 1
+        return "removed"
+    if not worked.is_stored:
+        return "failed"
+    if worked.fetch is not None and worked.fetch.changed:
+        return "refreshed"
+    return "unchanged"
 
 
 def _worked(turn: Turn, outside: World, places: Places | None) -> Worked:
@@ -335,7 +352,7 @@ def _worked(turn: Turn, outside: World, places: Places | None) -> Worked:
         raise
     except Exception:
         # One row that breaks us must not end the round; it is tried again later.
-        log.exception("refresh broke", extra={"domain": turn.row.domain})
+        log.exception("refresh broke", extra={"domain": turn.row.name.ascii})
         _plan_retry(turn.row, outside.now())
         job, turn.row.job = turn.row.job, None
         return Worked(turn.row, job)

@@ -11,12 +11,14 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from mtastsweb import requestid
 from policies import (
     cache,
     changes,
     fetches,
     heartbeats,
     jobs,
+    metrics,
     mxcheck,
     outcomes,
     queue,
@@ -51,8 +53,16 @@ def request_refetch(name: Domain, user: User | None) -> tuple[Fetch, bool]:
     return fetch, created
 
 
-def refetch(fetch_id: int) -> None:
-    """Task: make the fetch that an operator asked for. Its row tells how it ended."""
+def refetch(fetch_id: int, request_id: str = "") -> None:
+    """Task: make the fetch that an operator asked for. Its row tells how it ended.
+
+    `request_id`: of the page's request, for the log.
+    """
+    with requestid.bound(request_id or requestid.new()), metrics.task("refetch"):
+        _refetch(fetch_id)
+
+
+def _refetch(fetch_id: int) -> None:
     heartbeats.beat("worker")
     fetch = fetches.begin(fetch_id)
     if fetch is None:
@@ -60,7 +70,7 @@ def refetch(fetch_id: int) -> None:
     try:
         consulted = cache.refetch(fetch.domain)
     except BaseException as error:  # the queue's timeout is a SystemExit
-        log.exception("refetch broke", extra={"domain": fetch.domain})
+        log.exception("refetch broke", extra={"domain": parse_domain(fetch.domain).ascii})
         fetches.abandon(fetch, f"The fetch did not end: {type(error).__name__}. Try again.")
         raise
     fetches.finish(fetch, consulted)
@@ -69,6 +79,11 @@ def refetch(fetch_id: int) -> None:
 
 def tick() -> None:
     """Task, each minute: what has to be done from time to time."""
+    with requestid.bound(requestid.new()), metrics.task("tick"):
+        _tick()
+
+
+def _tick() -> None:
     heartbeats.beat("worker")
     now, began = timezone.now(), time.monotonic()
     succession.settle()
@@ -78,6 +93,7 @@ def tick() -> None:
     fetches.prune(now)
     changes.prune(now)
     jobs.tidy()
+    heartbeats.forget(now)
     outcomes.prune(now)
     summary.recount(now)
     run_dir = settings.MTASTS.data_dir / "run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,16 +13,31 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.utils import timezone
 
+from mtastsweb import requestid
+from policies import metrics
 from policies.mtasts.dial import Slot, no_limit
 from policies.mtasts.dns import Resolver
-from policies.mtasts.errors import DNSError, FetchError, PolicySyntaxError, RecordError
+from policies.mtasts.errors import (
+    DNSError,
+    FetchError,
+    MTASTSError,
+    NoRecordError,
+    PolicySyntaxError,
+    RecordError,
+)
 from policies.mtasts.https import PolicyFetcher
 from policies.mtasts.mailhosts import MailHosts, mail_hosts
+from policies.politeness import REASON as BUSY
+from policies.tlsrpt.failures import failure_details
 
 if TYPE_CHECKING:
     from mtastsweb.environment import Environment
     from policies.decide import Fetched, Look
     from policies.mtasts import Domain
+
+log = logging.getLogger(__name__)
+
+FETCHED = "fetched"
 
 
 MX_TIMEOUT = 5.0
@@ -57,9 +73,15 @@ class World:
 
 
 def real(resolver: Resolver, fetcher: PolicyFetcher) -> World:
-    """The world over DNS and HTTPS."""
+    """The world over DNS and HTTPS; each lookup and each fetch is counted."""
 
     def look(domain: Domain) -> Looked:
+        began = time.monotonic()
+        looked = ask(domain)
+        metrics.looked(_look_outcome(looked.look), time.monotonic() - began)
+        return looked
+
+    def ask(domain: Domain) -> Looked:
         try:
             answer = resolver.lookup_record(domain)
         except RecordError as error:
@@ -69,10 +91,13 @@ def real(resolver: Resolver, fetcher: PolicyFetcher) -> World:
         return Looked(answer.record, answer.ttl)
 
     def fetch(domain: Domain) -> Fetched:
+        began = time.monotonic()
         try:
-            return fetcher.fetch(domain)
+            fetched: Fetched = fetcher.fetch(domain)
         except (FetchError, PolicySyntaxError) as error:
-            return error
+            fetched = error
+        _note_fetch(domain, fetched, time.monotonic() - began)
+        return fetched
 
     def mail(domain: Domain) -> MailHosts | DNSError:
         try:
@@ -81,6 +106,30 @@ def real(resolver: Resolver, fetcher: PolicyFetcher) -> World:
             return error
 
     return World(look, fetch, mail=mail)
+
+
+def _look_outcome(look: Look) -> str:
+    match look:
+        case NoRecordError():
+            return "no-record"
+        case RecordError():
+            return "bad-record"
+        case DNSError():
+            return "dns-error"
+    return "record"
+
+
+def _note_fetch(domain: Domain, fetched: Fetched, seconds: float) -> None:
+    """Count a fetch, and log it where it belongs to a request: a command prints its own answer."""
+    if isinstance(fetched, FetchError) and fetched.reason == BUSY:
+        return  # nobody was asked
+    facts: dict[str, object] = {"domain": domain.ascii, "outcome": FETCHED}
+    if isinstance(fetched, MTASTSError):
+        failure = failure_details(fetched)
+        facts |= {"outcome": failure.result_type, "reason": failure.reason_code}
+    metrics.fetched(str(facts["outcome"]), seconds)
+    if requestid.current():
+        log.info("policy fetch", extra={**facts, "seconds": round(seconds, 3)})
 
 
 def default() -> World:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 _PREFIXES = (
     "HISTORY_",
+    "LOG_",
     "METRICS_",
     "MTASTS_",
     "OUTCOME_",

@@ -72,6 +72,8 @@ WRONG = [
     ("MTASTS_DNS_TIMEOUT", "nan"),
     ("MTASTS_FETCH_TIMEOUT", "1m"),
     ("METRICS_TOKEN", "hunter2\x07"),
+    ("METRICS_LISTEN", "8462"),
+    ("LOG_FORMAT", "JSON"),
     ("REPORT_ORGANIZATION", "Example\nInc."),
     ("REPORT_CONTACT", "postmaster"),
     ("REPORT_DOMAIN", "https://example.org"),

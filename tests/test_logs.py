@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import logging.config
 import sys
 from typing import Any
 
 import pytest
 
-from mtastsweb.logs import KeyValueFormatter
+from mtastsweb import requestid
+from mtastsweb.environment import LogFormat
+from mtastsweb.logs import JSONFormatter, KeyValueFormatter, configuration
 
 
 def line(message: str, **facts: Any) -> str:
@@ -49,3 +53,41 @@ def test_an_exception_stays_on_the_line() -> None:
         shown = line("failed", exc_info=sys.exc_info())
     assert "\n" not in shown
     assert "ValueError: two" in shown
+
+
+def test_json_has_one_object_a_line_in_which_numbers_are_numbers() -> None:
+    record = logging.makeLogRecord(
+        {"name": "n", "levelname": "INFO", "msg": "a\nb", "ttl": 60, "share": 0.5, "on": True,
+         "odd": float("nan"), "domain": "b\u00fccher.example", "what": ["x"]}
+    )  # fmt: skip
+    shown = JSONFormatter().format(record)
+    assert "\n" not in shown
+    assert shown.isascii()
+    said = json.loads(shown)
+    del said["time"]
+    assert said == {
+        "level": "info", "logger": "n", "msg": "a\nb", "ttl": 60, "share": 0.5, "on": True,
+        "odd": "nan", "domain": "b\u00fccher.example", "what": "['x']",
+    }  # fmt: skip
+
+
+def test_a_line_says_which_request_it_belongs_to() -> None:
+    assert "request_id" not in line("seen")
+    with requestid.bound("some-request"):
+        assert line("seen").endswith(" request_id=some-request")
+
+
+@pytest.mark.parametrize(
+    ("form", "formatter"),
+    [(LogFormat.JSON, JSONFormatter), (LogFormat.KEY_VALUE, KeyValueFormatter)],
+)
+def test_the_setting_chooses_the_form(form: LogFormat, formatter: type) -> None:
+    logging.config.DictConfigurator(configuration(form))  # type: ignore[no-untyped-call]
+    chosen = configuration(form)["handlers"]["stderr"]["formatter"]
+    assert configuration(form)["formatters"][chosen]["()"] == f"mtastsweb.logs.{formatter.__name__}"
+
+
+def test_the_setup_token_is_in_no_line_of_either_form() -> None:
+    record = logging.makeLogRecord({"msg": "request", "path": "/setup/s3cret-token/"})
+    for formatter in (JSONFormatter(), KeyValueFormatter()):
+        assert "s3cret" not in formatter.format(record)

@@ -7,6 +7,7 @@ without a worker.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import uuid
 from dataclasses import dataclass, replace
@@ -89,7 +90,10 @@ def start(name: Domain, kept: Kept, owner: int) -> Run:
         raise TooManyChecks
     _keep(run, owner)
     threading.Thread(
-        target=_work, args=(run, given, kept, owner), name=f"check {name.ascii}", daemon=True
+        target=contextvars.copy_context().run,
+        args=(_work, run, given, kept, owner),
+        name=f"check {name.ascii}",
+        daemon=True,
     ).start()
     return run
 

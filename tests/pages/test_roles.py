@@ -64,6 +64,10 @@ NO_CHECK = "8e1b4a2e-0000-4000-8000-000000000000"
 
 CASES = [
     Case("GET", "healthz", everybody(200)),
+    Case("GET", "readyz", everybody(200)),
+    Case("POST", "readyz", everybody(405)),
+    Case("GET", "metrics", everybody(200)),
+    Case("POST", "metrics", everybody(405)),
     Case("GET", "login", (200, *[302] * 5)),
     Case("GET", "logout", (302, *[405] * 5)),
     Case("POST", "logout", everybody(302)),

@@ -16,7 +16,7 @@ from policies.socketmap.netstring import encode
 from policies.socketmap.reply import INVALID_POLICY, NOT_FOUND, POLICY_TOO_LARGE, temporary
 from policies.socketmap.request import Query, parse_request
 from policies.socketmap.server.caution import on_dns_error, trust
-from policies.socketmap.server.counts import Counts, Forced
+from policies.socketmap.server.counts import Counts, Forced, kind
 from policies.socketmap.server.excepted import told
 from policies.socketmap.server.flight import Asker, Flight, Give
 from policies.socketmap.server.held import Held, held
@@ -92,14 +92,17 @@ class Answers:
         query = parse_request(request)
         if not isinstance(query, Query):
             self.counts.not_ours += 1
+            self.counts.replies[kind(query)] += 1
             return encode(query)
         if self._desk.dane and query.domain.ascii in self._desk.dane.listed():
+            self.counts.listed += 1
+            self.counts.replies[kind(NOT_FOUND)] += 1
             return encode(NOT_FOUND)
         known = self.memory.find(query.domain)
         if known.trusted_until > self.clock() and not self._waits_for_dane(known):
             return self._from_memory(known, request, tlsrpt=query.tlsrpt)
         self.counts.misses += 1
-        asker = Asker(request, query.tlsrpt, give)
+        asker = Asker(request, query.tlsrpt, give, self._loop.time())
         return self._from_policy(known, asker) or self._from_lookup(known, asker)
 
     def finish_soon(self, seconds: float) -> None:
@@ -393,6 +396,8 @@ class Answers:
 
     def _answer_all(self, flight: Flight) -> None:
         askers, flight.askers = flight.askers, []
+        self._note_waits(askers)
+        self.counts.waited += len(askers)
         for asker in askers:
             asker.give(self._from_memory(flight.known, asker.request, tlsrpt=asker.tlsrpt))
 
@@ -421,11 +426,17 @@ class Answers:
 
     def _answer_forced(self, flight: Flight, reason: Forced, payload: bytes) -> None:
         askers, flight.askers = flight.askers, []
+        self._note_waits(askers)
         for asker in askers:
             asker.give(self._forced(reason, payload))
 
+    def _note_waits(self, askers: list[Asker]) -> None:
+        now = self._loop.time()
+        self.counts.waits.extend(now - asker.since for asker in askers)
+
     def _forced(self, reason: Forced, payload: bytes) -> bytes:
         self.counts.forced[reason] += 1
+        self.counts.replies[kind(payload)] += 1
         return encode(payload)
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from policies import cache, exceptions, heartbeats
 from policies.socketmap.server.background import Background
 from policies.socketmap.server.lookups import Desk
+from policies.socketmap.server.meters import Meters
 from policies.socketmap.server.status import Status
 from policies.socketmap.server.tally import Tally
 
@@ -31,6 +32,7 @@ class Clerk(Background):
         self._used = status.memory.used
         self._tally = Tally()
         self._excepted = Counter[int]()
+        self._meters = Meters(status)
         self._beaten = self._reported = 0.0
         self._told = status.forced()
 
@@ -58,6 +60,7 @@ class Clerk(Background):
                 self._excepted[ready.exception] += number
         self._status.counts.hits += sum(number for _, number in hits)
         self._tally.add(hits, self._desk.outside.now())
+        self._meters.tell(hits)
 
     def _write(self) -> None:
         """What cannot be written is kept for the next time."""

@@ -25,6 +25,14 @@ class Forced(StrEnum):
     """Something of ours broke: TEMP."""
 
 
+def kind(payload: bytes) -> str:
+    """What sort of reply this is, in a word: "secure", "notfound", "temp" …"""
+    word, _, rest = payload.partition(b" ")
+    if word == b"OK":
+        word = rest.partition(b" ")[0]
+    return word.decode("ascii", "replace").lower()
+
+
 class Counts:
     """Since the start. Written in the event loop's thread, read in any."""
 
@@ -32,5 +40,9 @@ class Counts:
         self.hits = 0
         self.misses = 0
         self.not_ours = 0
+        self.listed = 0  # domains that are left to DANE in any case
         self.refused_connections = 0
         self.forced: Counter[Forced] = Counter()
+        self.replies: Counter[str] = Counter()  # of kind(), but for those in `Memory.used`
+        self.waited = 0  # of `hits`: how many were answered after a lookup
+        self.waits: list[float] = []  # seconds, until the clerk takes them

@@ -16,11 +16,12 @@ Give = Callable[[bytes], None]
 
 
 class Asker(NamedTuple):
-    """One request that waits."""
+    """One request that waits. `since`: by the event loop's clock."""
 
     request: bytes
     tlsrpt: bool
     give: Give
+    since: float
 
 
 class Flight:

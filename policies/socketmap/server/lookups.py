@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from mtastsweb import requestid
 from policies import cache, rows
 from policies.cache import Consulted
 from policies.decide import NEEDS_FETCH, Store, decide
@@ -115,6 +116,10 @@ class Lookup(Job):
         self._enforces = enforces
 
     def run(self) -> None:
+        with requestid.bound(requestid.new()):
+            self._run()
+
+    def _run(self) -> None:
         try:
             outcome: Landed | Trouble = self._look_up()
         except Busy:

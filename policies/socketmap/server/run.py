@@ -12,7 +12,7 @@ import sys
 
 from mtastsweb.environment import Environment
 from mtastsweb.values import Address
-from policies import world
+from policies import metrics, world
 from policies.socketmap.server.dnssec import make_dane, tell_of_validation
 from policies.socketmap.server.listeners import Listeners, handed_over, listen
 from policies.socketmap.server.server import Limits, Server, make_pool
@@ -34,6 +34,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 def run(environment: Environment) -> None:
     """Answer until SIGTERM or SIGINT. Raises CannotListen."""
+    metrics.share("socketmap", environment.data_dir)
     listeners = handed_over(os.environ) or listen(environment.socketmap_listen)
     sys.setswitchinterval(SWITCH_INTERVAL)
     # What was imported stays; looking through it again and again would make answers late.

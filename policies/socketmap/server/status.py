@@ -38,6 +38,14 @@ class Status:
     def is_database_away(self) -> bool:
         return self._database.is_away
 
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections.open)
+
+    @property
+    def waiting_lookups(self) -> int:
+        return self._pool.waiting
+
     def forced(self) -> dict[Forced, int]:
         """How many answers were given because of a deadline or a limit, by its kind."""
         return dict(self.counts.forced)
@@ -51,11 +59,11 @@ class Status:
             "misses": self.counts.misses,
             "not_ours": self.counts.not_ours,
             "forced": {str(reason): number for reason, number in self.forced().items()},
-            "connections": len(self._connections.open),
+            "connections": self.open_connections,
             "refused_connections": self.counts.refused_connections,
             "database_away": self.is_database_away,
             "policies": self.memory.policies,
             "has_all_policies": self.memory.is_complete,
             "validation": self.validation,
-            "waiting_lookups": self._pool.waiting,
+            "waiting_lookups": self.waiting_lookups,
         }
