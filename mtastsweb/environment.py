@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
 
 from mtastsweb import values
-from mtastsweb.values import Address, Parser, UnixSocket, Value
+from mtastsweb.values import Address, MailServer, Parser, UnixSocket, Value
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -89,6 +89,14 @@ class Environment:
     report_domain: str
     outcome_days: int
     history_versions: int
+    public_url: str
+    email_url: MailServer = field(repr=False)
+    alert_email_to: tuple[str, ...]
+    alert_email_from: str
+    alert_email_at_once: bool
+    alert_digest_hour: int
+    alert_webhook_url: str = field(repr=False)
+    alert_webhook_secret: str = field(repr=False)
 
     @property
     def is_sqlite(self) -> bool:
@@ -184,7 +192,22 @@ def read() -> Environment:
         report_domain=reader.value("REPORT_DOMAIN", values.host_name, host),
         outcome_days=reader.value("OUTCOME_DAYS", values.whole_number(0, 36_500), 90),
         history_versions=reader.value("HISTORY_VERSIONS", values.whole_number(1, 10_000), 50),
+        public_url=reader.value("PUBLIC_URL", values.web_origin, ""),
+        email_url=reader.value(
+            "EMAIL_URL", values.mail_server, MailServer("localhost", 25), is_secret=True
+        ),
+        alert_email_to=reader.value("ALERT_EMAIL_TO", values.many(values.mailbox), ()),
+        alert_email_from=reader.value("ALERT_EMAIL_FROM", values.mailbox, f"mtastsweb@{host}"),
+        alert_email_at_once=reader.value("ALERT_EMAIL_AT_ONCE", values.boolean, False),
+        alert_digest_hour=reader.value("ALERT_DIGEST_HOUR", values.whole_number(0, 23), 6),
+        alert_webhook_url=reader.secret("ALERT_WEBHOOK_URL", values.http_url),
+        alert_webhook_secret=reader.secret("ALERT_WEBHOOK_SECRET", values.long_secret),
     )
+    if environment.alert_webhook_url and not environment.alert_webhook_secret:
+        reader.problems.append(
+            "ALERT_WEBHOOK_SECRET is not set: accepted: 16 characters or more, because"
+            " ALERT_WEBHOOK_URL is set, and a receiver has to tell our messages from others"
+        )
     if not (environment.is_sqlite or environment.secret_key):
         reader.problems.append(
             "SECRET_KEY is not set: accepted: a long random text, the same on every machine,"

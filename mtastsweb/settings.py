@@ -134,6 +134,19 @@ Q_CLUSTER = {
 }
 
 
+# Mail: what alerts send
+
+EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+EMAIL_HOST = MTASTS.email_url.host
+EMAIL_PORT = MTASTS.email_url.port
+EMAIL_HOST_USER = MTASTS.email_url.user
+EMAIL_HOST_PASSWORD = MTASTS.email_url.password
+EMAIL_USE_SSL = MTASTS.email_url.tls
+EMAIL_USE_TLS = MTASTS.email_url.starttls
+EMAIL_TIMEOUT = 20  # seconds, for each step
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = MTASTS.alert_email_from
+
+
 # Login, sessions, security
 
 AUTHENTICATION_BACKENDS = [

@@ -9,11 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 
@@ -37,6 +37,18 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mail is handed in. `tls`: from the first octet; `starttls`: begun by that command."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+    tls: bool = False
+    starttls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +194,59 @@ def proxy_url(value: str) -> str:
         raise ValueError(accepted) from None
     if url.scheme not in {"http", "https"} or not is_complete or url.path not in {"", "/"}:
         raise ValueError(accepted)
+    return value
+
+
+def mail_server(value: str) -> MailServer:
+    """`smtp://host:port`, `smtp+starttls://user:password@host` or `smtps://…`."""
+    accepted = (
+        "smtp://host:port, smtp+starttls://user:password@host:port or"
+        " smtps://user:password@host:port, with special characters as %XX"
+    )
+    ports = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+    try:
+        url = urlsplit(value)
+        port = url.port or ports[url.scheme]
+    except (ValueError, KeyError):
+        raise ValueError(accepted) from None
+    host = url.hostname or ""
+    is_plain = url.path in {"", "/"} and not url.query and not url.fragment
+    if not is_plain or not (_HOST.fullmatch(host) or _ip_address(host, port)):
+        raise ValueError(accepted)
+    return MailServer(
+        host,
+        port,
+        unquote(url.username or ""),
+        unquote(url.password or ""),
+        tls=url.scheme == "smtps",
+        starttls=url.scheme == "smtp+starttls",
+    )
+
+
+def web_origin(value: str) -> str:
+    """Where browsers reach the site, without a path."""
+    scheme, separator, host = value.removesuffix("/").partition("://")
+    if scheme in {"http", "https"} and separator and host and not set(host) & set("/?#@* "):
+        return f"{scheme}://{host}"
+    raise ValueError("https://host, with :port if any")
+
+
+def http_url(value: str) -> str:
+    accepted = "http://host/path or https://host/path, without user and fragment"
+    try:
+        url = urlsplit(value)
+        is_complete = bool(url.hostname) and url.port != 0
+    except ValueError:
+        raise ValueError(accepted) from None
+    is_clean = url.username is None and not url.fragment and value.isascii()
+    if url.scheme not in {"http", "https"} or not (is_complete and is_clean) or " " in value:
+        raise ValueError(accepted)
+    return value
+
+
+def long_secret(value: str) -> str:
+    if len(value) < 16 or not value.isprintable():
+        raise ValueError("16 characters or more, on one line")
     return value
 
 

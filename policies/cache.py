@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
 
-from policies import fetches, history, holders, ledger, outcomes, rows, world
+from policies import alerts, fetches, history, holders, ledger, outcomes, rows, world
+from policies.alerts import sighting
 from policies.decide import NEEDS_FETCH, Answer, Store, decide
 from policies.flights import Flights
 from policies.ledger import Entry, Ledger
@@ -260,6 +261,7 @@ def edit(row: PolicyRecord, policy: Policy | None, *, text_edited: bool) -> None
         rows.set_edit(row, policy, now, text_edited=text_edited)
         if before is not None:
             row.last_use = before.last_use
+            row.open_alerts, row.alert_noted = before.open_alerts, before.alert_noted
         row.claim, row.claimed_until = "", None
         row.save()
 
@@ -295,7 +297,10 @@ def _adopt(row: PolicyRecord, adoption: Adoption, now: datetime) -> PolicyRecord
 
 def delete(domains: Iterable[str]) -> int:
     """Forget these domains (as rows name them); how many there were."""
-    deleted, _ = PolicyRecord.objects.filter(domain__in=list(domains)).delete()
+    names = list(domains)
+    with transaction.atomic():
+        deleted, _ = PolicyRecord.objects.filter(domain__in=names).delete()
+        alerts.forget(names, world.default().now())
     return deleted
 
 
@@ -315,6 +320,7 @@ def _consult(name: Domain, outside: World, books: Ledger, *, force: bool) -> Con
         cached = rows.cached(row, now)
         answer = decide(name.ascii, cached, looked.look, None, now, force=force)
         if answer is not NEEDS_FETCH:
+            _note_look(row, name, looked.look, now, books, force=force)
             return Consulted(answer, _without_fetch(row, answer, books), looked.look, looked.ttl)
         claim = holders.token()
         if row is None or books.claim(row, claim, now, _claim_time()):
@@ -323,6 +329,20 @@ def _consult(name: Domain, outside: World, books: Ledger, *, force: bool) -> Con
             # Claims end by then: whoever holds one still has a clock that is not ours.
             return _fetch(name, row, row.claim, looked, outside, books, force=force)
         outside.wait(CLAIM_POLL)
+
+
+def _note_look(
+    row: PolicyRecord | None, name: Domain, look: Look, now: datetime, books: Ledger, *, force: bool
+) -> None:
+    source = Fetch.Source.OPERATOR if force else Fetch.Source.LOOKUP
+    seen = sighting.of(row, name, look, None, source, now)
+    if seen is None:
+        return
+    try:
+        books.note(seen)
+    except DatabaseError:
+        # The answer is right all the same, and the next look tells it again.
+        log.exception("alert not written", extra={"domain": name.ascii})
 
 
 def _without_fetch(row: PolicyRecord | None, answer: Answer, books: Ledger) -> PolicyRecord | None:
@@ -360,12 +380,13 @@ def _fetch(
     changed = rows.is_change(row, answer, fetched)
     source = Fetch.Source.OPERATOR if force else Fetch.Source.LOOKUP
     version = history.version(row, name.unicode, answer, fetched, source, now)
+    seen = sighting.of(row, name, looked.look, fetched, source, now)
     row = row or _new_row(name, now)
     rows.keep(row, answer, fetched, now)
     fetch = None if force else fetches.of_lookup(name, started, now, answer, fetched, changed)
     is_stored = True
     try:
-        books.keep(Entry(row, claim, version, fetch))
+        books.keep(Entry(row, claim, version, fetch, seen))
     except DatabaseError:
         # The answer is right all the same, and mail waits for it.
         log.exception("policy fetched but not stored", extra={"domain": name.ascii})

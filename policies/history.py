@@ -108,8 +108,9 @@ class Change:
         return ""
 
 
-def of(domain: str, limit: int) -> list[Change]:
-    """The latest versions of a domain's policy, newest first."""
-    versions = list(PolicyVersion.objects.filter(domain=domain)[: limit + 1])
+def of(domain: str, limit: int | None = None) -> list[Change]:
+    """The versions of a domain's policy, newest first; all that are kept, or the latest."""
+    found = PolicyVersion.objects.filter(domain=domain)
+    versions = list(found if limit is None else found[: limit + 1])
     before = [*versions[1:], None]
     return [Change(*pair) for pair in zip(versions, before, strict=False)][:limit]

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 
-from policies import history, rows
+from policies import alerts, history, rows
+from policies.alerts import Sighting
 from policies.models import Fetch, PolicyRecord, PolicyVersion
 from policies.mtasts import Domain
 
@@ -25,13 +26,15 @@ COLUMNS = (*rows.STORED, "claim", "claimed_until")
 class Entry:
     """What a fetch came to: the row as it is to be, written only where `claim` still holds.
 
-    `version`: one that is new to the history. `fetch`: its line in the log.
+    `version`: one that is new to the history. `fetch`: its line in the log. `sighting`: what is
+    worth an alert.
     """
 
     row: PolicyRecord
     claim: str
     version: PolicyVersion | None = None
     fetch: Fetch | None = None
+    sighting: Sighting | None = None
 
 
 class Ledger:
@@ -62,6 +65,11 @@ class Ledger:
         """Delete a back-off whose record is gone."""
         PolicyRecord.objects.filter(pk=row.pk, backoff=True).delete()
 
+    def note(self, sighting: Sighting) -> None:
+        """Write down what a look at DNS showed, where nothing was fetched."""
+        with transaction.atomic():
+            alerts.note([sighting])
+
     def keep(self, entry: Entry) -> None:
         """Write what a fetch came to."""
         write([entry])
@@ -86,6 +94,13 @@ def write(entries: Sequence[Entry]) -> None:
             ]
         )
         Fetch.objects.bulk_create([entry.fetch for entry in entries if entry.fetch is not None])
+        alerts.note(
+            [
+                entry.sighting
+                for entry in entries
+                if entry.sighting is not None and entry.row.domain not in lost
+            ]
+        )
 
 
 def _write_rows(entries: Sequence[Entry]) -> set[str]:

@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from policies import (
+    alerts,
     claiming,
     fetches,
     history,
@@ -33,8 +34,9 @@ from policies import (
     rows,
     world,
 )
+from policies.alerts import judge, sighting
 from policies.crew import Crew, GivenBack, NoPlace
-from policies.decide import NEEDS_FETCH, Answer, NeedsFetch, Store, decide, decide_refresh
+from policies.decide import BACKOFF, NEEDS_FETCH, Answer, NeedsFetch, Store, decide, decide_refresh
 from policies.models import Fetch, PolicyRecord, PolicyVersion
 from policies.mtasts.errors import FetchError, first_error
 from policies.politeness import REASON, Places
@@ -110,6 +112,7 @@ class Worked:
     fetch: Fetch | None = None
     seen: outcomes.Seen | None = None
     version: PolicyVersion | None = None
+    sighting: alerts.Sighting | None = None
 
     @property
     def is_removed(self) -> bool:
@@ -294,6 +297,7 @@ def _save(batch: list[Worked], counts: Counts, progress: jobs.Progress) -> None:
         Fetch.objects.bulk_create(
             [worked.fetch for worked in batch if worked.fetch is not None], batch_size=BATCH
         )
+        alerts.note([worked.sighting for worked in batch if worked.sighting is not None])
         outcomes.record(worked.seen for worked in batch if worked.seen is not None)
         progress.write()
     for worked in batch:
@@ -381,6 +385,7 @@ def work(turn: Turn, outside: World, places: Places | None = None) -> Worked:
     changed = rows.is_change(row, answer, fetched)
     source = Fetch.Source.REFRESH if row.job is None else Fetch.Source.OPERATOR
     version = history.version(row, row.domain, answer, fetched, source, now)
+    sighted = sighting.of(row, name, turn.look, fetched, source, now)
     _keep(row, answer, fetched, now)
     job, row.job = row.job, None
     fetch = fetches.ended(name, source, turn.started, now, answer, error, changed)
@@ -390,7 +395,7 @@ def work(turn: Turn, outside: World, places: Places | None = None) -> Worked:
         source=outcomes.Source.REFRESH if job is None else outcomes.Source.OPERATOR,
         resolver=answer.error is not None,
     )
-    return Worked(row, job, answer, fetch, seen, version)
+    return Worked(row, job, answer, fetch, seen, version, sighted)
 
 
 def _decide(
@@ -418,3 +423,8 @@ def _keep(row: PolicyRecord, answer: Answer, fetched: Fetched | None, now: datet
 def _plan_retry(row: PolicyRecord, now: datetime) -> None:
     row.failures += 1
     row.refresh_due = rows.retry_due(row.failures, row.valid_end, now)
+    if row.failing_since is not None:
+        # Once more when it has failed for so long that it is to be told.
+        told = judge.failing_from(row.failing_since, row.valid_end)
+        if told > now:
+            row.refresh_due = min(row.refresh_due, max(told, now + BACKOFF))

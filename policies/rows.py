@@ -30,8 +30,8 @@ RECEIVED_KEPT = 65_536
 STORED = (
     "valid_end", "last_update", "backoff", "record_id", "version", "mode", "mx", "max_age",
     "extensions", "policy_text", "refresh_due", "failed_id", "retry_at", "failure_type",
-    "failure_reason", "failures", "edited", "published_differs", "held_mode", "held_end",
-    "certificate_end", "certificate",
+    "failure_reason", "failures", "failing_since", "edited", "published_differs", "held_mode",
+    "held_end", "certificate_end", "certificate",
 )  # fmt: skip
 """The columns that `keep` may change."""
 
@@ -113,6 +113,7 @@ def _renew(row: PolicyRecord, now: datetime) -> None:
     row.last_update = now
     row.refresh_due = refresh_due(row.max_age, now)
     row.failures = 0
+    row.failing_since = None
     row.failed_id = ""
     row.retry_at = None
     row.failure_type = ""
@@ -163,6 +164,7 @@ def set_edit(row: PolicyRecord, policy: Policy | None, now: datetime, *, text_ed
         row.valid_end = now + timedelta(seconds=policy.max_age)
     row.refresh_due = min(refresh_due(row.max_age, now), max(row.valid_end, now))
     row.failures = 0
+    row.failing_since = None
     row.failed_id, row.retry_at = "", None
     row.failure_type = row.failure_reason = ""
 
@@ -172,6 +174,7 @@ def set_hold(
 ) -> None:
     """The fetch of this id failed: not tried again for five minutes."""
     row.failed_id = record_id
+    row.failing_since = row.failing_since or now
     row.retry_at = now + BACKOFF
     row.failure_type = str(failure.result_type) if failure else ""
     row.failure_reason = failure.reason_code[:255] if failure else ""

@@ -12,11 +12,14 @@ import tempfile
 from pathlib import Path
 
 _PREFIXES = (
+    "ALERT_",
+    "EMAIL_",
     "HISTORY_",
     "LOG_",
     "METRICS_",
     "MTASTS_",
     "OUTCOME_",
+    "PUBLIC_",
     "REFRESH_",
     "REPORT_",
     "SOCKETMAP_",

@@ -11,7 +11,7 @@ import pytest
 
 from mtastsweb import environment
 from mtastsweb.environment import BASE_DIR, OnDANE, OnDNSError, WrongEnvironment
-from mtastsweb.values import Address, UnixSocket
+from mtastsweb.values import Address, MailServer, UnixSocket
 from tests.settings import is_of_the_product
 
 WRONG = [
@@ -78,8 +78,25 @@ WRONG = [
     ("REPORT_CONTACT", "postmaster"),
     ("REPORT_DOMAIN", "https://example.org"),
     ("OUTCOME_DAYS", "ninety"),
+    ("PUBLIC_URL", "mtasts.example.org"),
+    ("PUBLIC_URL", "https://mtasts.example.org/path"),
+    ("ALERT_EMAIL_TO", "a@b.example,nobody"),
+    ("ALERT_EMAIL_FROM", "nobody"),
+    ("ALERT_EMAIL_AT_ONCE", "soon"),
+    ("ALERT_DIGEST_HOUR", "24"),
+    ("EMAIL_URL", "localhost:25"),
+    ("EMAIL_URL", "imap://user:hunter2@host"),
+    ("EMAIL_URL", "smtps://user:hunter2@host:port"),
+    ("EMAIL_URL", "smtps://user:hunter2@host/path"),
+    ("ALERT_WEBHOOK_URL", "ftp://host/hunter2"),
+    ("ALERT_WEBHOOK_URL", "https://user:hunter2@host/"),
+    ("ALERT_WEBHOOK_URL", "https:///hunter2"),
+    ("ALERT_WEBHOOK_SECRET", "hunter2"),
 ]
-SECRETS = {"DATABASE_URL", "METRICS_TOKEN", "MTASTS_PROXY", "SECRET_KEY"}
+SECRETS = {
+    "ALERT_WEBHOOK_SECRET", "ALERT_WEBHOOK_URL", "EMAIL_URL",
+    "DATABASE_URL", "METRICS_TOKEN", "MTASTS_PROXY", "SECRET_KEY",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +158,23 @@ def test_all_wrong_values_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("WORKERS", "none")
     with pytest.raises(WrongEnvironment, match=r"(?s)DEBUG='maybe'.*WORKERS='none'"):
         environment.read()
+
+
+def test_a_mail_server_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment.read().email_url == MailServer("localhost", 25)
+    monkeypatch.setenv("EMAIL_URL", "smtp+starttls://me%40example.org:p%3Aw%2Fd@mail.example.org")
+    starttls = MailServer("mail.example.org", 587, "me@example.org", "p:w/d", starttls=True)
+    assert environment.read().email_url == starttls
+    monkeypatch.setenv("EMAIL_URL", "smtps://[::1]")
+    assert environment.read().email_url == MailServer("::1", 465, tls=True)
+
+
+def test_a_webhook_needs_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALERT_WEBHOOK_URL", "https://hooks.example.org/mtasts?room=1")
+    with pytest.raises(WrongEnvironment, match="ALERT_WEBHOOK_SECRET is not set"):
+        environment.read()
+    monkeypatch.setenv("ALERT_WEBHOOK_SECRET", "0123456789abcdef")
+    assert environment.read().alert_webhook_url == "https://hooks.example.org/mtasts?room=1"
 
 
 def test_an_empty_variable_is_as_if_unset(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What is stored. Only `policies.cache` and `policies.refresh` write `PolicyRecord`, and only
 `policies.exceptions` writes `PolicyException`."""
 
+from policies.models.alert import Alert, Message
 from policies.models.change import Change
 from policies.models.coordination import Heartbeat, Lease, SetupLink
 from policies.models.exception import PolicyException
@@ -19,12 +20,14 @@ from policies.models.policy import PolicyRecord
 from policies.models.version import PolicyVersion
 
 __all__ = [
+    "Alert",
     "Change",
     "Fetch",
     "Heartbeat",
     "Job",
     "Lease",
     "MXCheck",
+    "Message",
     "Outcome",
     "OutcomeAllowance",
     "OutcomeFailure",

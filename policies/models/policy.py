@@ -94,6 +94,13 @@ class PolicyRecord(models.Model):
     failures = models.PositiveIntegerField(
         default=0, db_default=0, help_text="Failed refreshes since the last one that worked."
     )
+    failing_since = models.DateTimeField(
+        null=True, blank=True, help_text="When the first of the fetches in a row failed."
+    )
+
+    # What alerts of this domain are open (a sum of `Kind.bit`), and when that was last written.
+    open_alerts = models.SmallIntegerField(null=True, blank=True)
+    alert_noted = models.DateTimeField(null=True, blank=True)
 
     # The policy host's, as of the last fetch that worked.
     certificate_end = models.DateTimeField(
@@ -164,6 +171,11 @@ class PolicyRecord(models.Model):
             models.Index(
                 fields=["outcome_type", "outcome_failure", "-last_use_key", "domain"],
                 name="policy_by_outcome",
+            ),
+            models.Index(
+                fields=["-last_use_key", "domain"],
+                name="policy_with_alerts",
+                condition=models.Q(open_alerts__isnull=False),
             ),
             models.Index(
                 fields=["job"], name="policy_by_job", condition=models.Q(job__isnull=False)

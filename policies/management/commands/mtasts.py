@@ -22,6 +22,7 @@ from django.utils import timezone
 from policies import cache, exports, fetches, mxcheck, occupancy, outcomes, refresh, schema
 from policies.management import moving
 from policies.management.exceptions import Exceptions
+from policies.management.looking_back import LookingBack
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Policy, parse_domain
 from policies.mtasts.errors import DomainNameError
@@ -59,6 +60,13 @@ class Command(BaseCommand):
             if name == "report":
                 action.add_argument("--day", type=_day, metavar="YYYY-MM-DD", help="else today")
                 action.add_argument("--domain", metavar="D", help="of this policy domain alone")
+        looking_back = LookingBack(self)
+        looking_back.add_history(
+            actions.add_parser("history", help="versions of a domain's policy, newest first")
+        )
+        looking_back.add_alerts(
+            actions.add_parser("alerts", help="open alerts on policies that vanish or weaken")
+        )
         exception = actions.add_parser("exception", help="what Postfix is told instead of policies")
         Exceptions(self.stdout, self.stderr).add_arguments(exception)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mtastsweb.environment import OnDNSError
 from policies.mtasts import Mode, parse_domain
 from policies.mtasts.errors import DNSError
+from policies.mtasts.zones import zone
 from policies.socketmap.exceptions import Action, Scope, decides_alone, may_allow
 from policies.socketmap.netstring import encode
 from policies.socketmap.reply import INVALID_POLICY, NOT_FOUND, POLICY_TOO_LARGE, temporary
@@ -23,7 +24,6 @@ from policies.socketmap.server.held import Held, held
 from policies.socketmap.server.lookups import Desk, Landed, Lookup, Progress, Trouble
 from policies.socketmap.server.memory import Known, Memory, Ready
 from policies.socketmap.server.pool import Pool
-from policies.socketmap.server.zones import zone
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mtastsweb import requestid
 from policies import cache, rows
+from policies.alerts import Sighting
 from policies.cache import Consulted
 from policies.decide import NEEDS_FETCH, Store, decide
 from policies.ledger import Entry, Ledger
@@ -228,6 +229,10 @@ class _Books(Ledger):
     def forget(self, row: PolicyRecord) -> None:
         with self._at_database():
             super().forget(row)
+
+    def note(self, sighting: Sighting) -> None:
+        with self._at_database():
+            super().note(sighting)
 
     def keep(self, entry: Entry) -> None:
         self._lookup.progress = Progress.DATABASE

@@ -1,0 +1,117 @@
+"""Whether it is us: what fails for everybody at once is our network's fault, not the domains'.
+
+Asked only when an alert is about to open or to be counted again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from policies.alerts.kinds import RECORD, Kind
+from policies.models import Alert, Fetch
+from policies.tlsrpt.result import ResultType
+
+SPAN = timedelta(minutes=15)
+"""How long what other domains came to speaks for how things are."""
+
+READ = 500
+"""Fetches that are read at most, the latest first."""
+
+OTHERS = 5
+"""So many other domains have to fail in the same way before it counts as everybody's."""
+
+SHARE = 2 / 3
+"""… and such a share of those that were fetched."""
+
+PROOF = timedelta(days=1)
+"""How far back a fetch of another domain proves that DNS has worked since."""
+
+
+class Way(StrEnum):
+    """How a fetch failed, as far as it tells what may be broken on our side."""
+
+    DNS = "dns"
+    HOST = "host"
+    CERTIFICATE = "certificate"
+    TEXT = "text"
+    NETWORK = "network"
+
+
+def way(failure_type: str, reason: str) -> Way:
+    """The way that a fetch failed which ended in this result type and reason code."""
+    if failure_type == ResultType.STS_WEBPKI_INVALID:
+        return Way.CERTIFICATE
+    if failure_type == ResultType.STS_POLICY_INVALID:
+        return Way.TEXT
+    if "policy-host-dns" in reason or reason.startswith("dns-"):
+        return Way.DNS
+    return Way.HOST if reason.startswith("no-policy-served") else Way.NETWORK
+
+
+_WAYS = {
+    Kind.HOST_GONE: frozenset({Way.HOST, Way.DNS}),
+    Kind.CERTIFICATE_REFUSED: frozenset({Way.CERTIFICATE}),
+    Kind.POLICY_INVALID: frozenset({Way.TEXT}),
+    Kind.RECORD_GONE: frozenset({Way.HOST, Way.DNS}),
+    Kind.RECORD_BROKEN: frozenset({Way.HOST, Way.DNS}),
+    Kind.REFRESH_FAILING: frozenset({Way.NETWORK, Way.DNS}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What the last fetch of each domain came to lately: None where it worked."""
+
+    fetched: dict[str, Way | None] = field(default_factory=dict)
+    records_lost: frozenset[str] = frozenset()
+
+    def is_ours(self, kind: Kind, domain: str) -> bool:
+        """Whether most other domains fail in the way that makes this kind, too."""
+        ways = _WAYS.get(kind)
+        if ways is None:
+            return False  # verified HTTPS says so
+        others = Counter(each for name, each in self.fetched.items() if name != domain)
+        failing = sum(others[each] for each in ways)
+        if failing >= OTHERS and failing >= SHARE * others.total():
+            return True
+        # Lookups of cached policies fetch nothing: a resolver that denies every name is told by
+        # the many records that are gone while nothing at all can be fetched.
+        lost = len(self.records_lost - {domain})
+        return kind in RECORD and lost >= OTHERS and not others[None]
+
+
+def read(now: datetime) -> Weather:
+    """How things are: two queries, by indexes."""
+    since = now - SPAN
+    rows = Fetch.objects.filter(
+        queued_at__gte=since, queued_at__lte=now, state=Fetch.State.DONE
+    ).exclude(outcome=Fetch.Outcome.LOST)
+    fetched: dict[str, Way | None] = {}
+    for domain, outcome, kind, reason in rows.values_list(
+        "domain", "outcome", "failure_type", "failure_reason"
+    )[:READ]:
+        is_well = outcome in {Fetch.Outcome.FETCHED, Fetch.Outcome.REMOVED}
+        fetched.setdefault(domain, None if is_well else way(kind, reason))
+    lost = Alert.objects.filter(
+        opened_at__gte=since, closed_at=None, kind__in=[str(kind) for kind in RECORD]
+    ).values_list("domain", flat=True)
+    return Weather(fetched, frozenset(lost[:READ]))
+
+
+def dns_worked_since(since: datetime, domain: str, now: datetime) -> bool:
+    """Whether the policy of another domain was fetched since then: our DNS does work.
+
+    Whether a failing DNS is ours or theirs can be told only by comparing.
+    """
+    return (
+        Fetch.objects.filter(
+            outcome=Fetch.Outcome.FETCHED,
+            queued_at__gte=max(since, now - PROOF),
+            queued_at__lte=now,
+        )
+        .exclude(domain=domain)
+        .exists()
+    )
