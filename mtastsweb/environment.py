@@ -18,6 +18,12 @@ from mtastsweb import values
 from mtastsweb.values import Address, MailServer, Parser, UnixSocket, Value
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+"""Where the packages are: the checkout, or site-packages."""
+
+IS_CHECKOUT = (BASE_DIR / "manage.py").is_file()
+
+FILES_DIR = BASE_DIR if IS_CHECKOUT else Path(__file__).resolve().parent
+"""Where `templates` and `static` are."""
 
 
 class OnDNSError(StrEnum):
@@ -142,7 +148,9 @@ def read() -> Environment:
     """The environment of this process. Raises WrongEnvironment."""
     reader = _Reader()
     host = socket.gethostname()
-    data_dir = reader.value("DATA_DIR", values.directory, BASE_DIR / "data")
+    # Nobody's data belongs into site-packages.
+    home = BASE_DIR if IS_CHECKOUT else Path.cwd()
+    data_dir = reader.value("DATA_DIR", values.directory, home / "data")
     environment = Environment(
         data_dir=data_dir,
         node_name=reader.value("NODE_NAME", values.host_name, host),

@@ -11,7 +11,6 @@ from csp.constants import NONE, SELF
 from mtastsweb import data_dir, environment, logs
 
 MTASTS = environment.read()
-BASE_DIR = environment.BASE_DIR
 
 data_dir.prepare(MTASTS.data_dir)
 
@@ -61,7 +60,7 @@ WSGI_APPLICATION = "mtastsweb.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [environment.FILES_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -210,7 +209,7 @@ SILENCED_SYSTEM_CHECKS = [
 
 # Static files: WhiteNoise takes them where the finders see them, so none need be collected.
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [environment.FILES_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 

@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 from django.core.management import get_commands
 from django.db import connections
@@ -27,7 +26,7 @@ def children(environment: Environment) -> tuple[ChildSpec, ...]:
     """Web and worker, and the socketmap."""
     web = ChildSpec(
         name="web",
-        command=_python("-m", "gunicorn", "--config", "python:mtastsweb.gunicorn"),
+        command=_python("-P", "-m", "gunicorn", "--config", "python:mtastsweb.gunicorn"),
         stage=_SERVING,
         is_up=lambda: is_reachable(environment.web_listen),
     )
@@ -85,4 +84,4 @@ def _python(*arguments: str) -> tuple[str, ...]:
 
 
 def _manage(command: str) -> tuple[str, ...]:
-    return _python(str(Path(BASE_DIR, "manage.py")), command)
+    return _python("-P", "-m", "mtastsweb", command)
