@@ -9,17 +9,21 @@ from django.contrib import admin, messages
 from django.contrib.admin import actions
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import IntegrityError
 from django.db.models import Min, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
 from django.utils.functional import cached_property
 
-from policies import cache, jobs, listing, tasks
+from policies import cache, jobs, listing, tasks, tokens
 from policies.forms import PolicyRecordForm
-from policies.models import Fetch, PolicyRecord
+from policies.models import ApiToken, Fetch, PolicyRecord
 from policies.querysets import PolicyRecordQuerySet
 from policies.templatetags.ui import duration
 
@@ -302,3 +306,73 @@ class FetchAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Fetch | None = None) -> bool:
         return False
+
+
+class ApiTokenForm(ModelForm):
+    """A new token ends in a year, unless its maker says otherwise."""
+
+    class Meta:
+        model = ApiToken
+        fields = ("name", "owner", "expires")
+
+    def clean_expires(self) -> datetime:
+        expires: datetime = self.cleaned_data["expires"]
+        if expires <= timezone.now():
+            raise ValidationError("This has passed already: give a moment to come.")
+        return expires
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):
+    """Tokens of the feed: made and shown once, then only to be revoked or deleted."""
+
+    form = ApiTokenForm
+    list_display = ("name", "owner", "state", "created", "expires", "last_used")
+    list_select_related = ("owner",)
+    search_fields = ("name", "owner__username")
+    actions = ("revoke",)
+
+    def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
+        if obj is None:
+            return ("name", "owner", "expires")
+        return ("name", "owner", "state", "created", "expires", "revoked", "last_used")
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"owner": request.user.pk, "expires": timezone.now() + tokens.LIFETIME}
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        return False
+
+    def save_model(
+        self, request: HttpRequest, obj: ApiToken, form: ModelForm[ApiToken], change: bool
+    ) -> None:
+        obj.shown_once = tokens.draw(obj)  # type: ignore[attr-defined]  # for response_add alone
+        obj.save()
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """The token itself, on a page that is kept nowhere; a message would wait in a cookie."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "The new API token",
+            "token": obj.shown_once,  # type: ignore[attr-defined]
+            "made": obj,
+            "opts": self.opts,
+        }
+        answer = TemplateResponse(request, "admin/policies/apitoken/made.html", context)
+        add_never_cache_headers(answer)
+        return answer
+
+    @admin.action(description="Revoke selected tokens", permissions=["delete"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        """End them now; they stay in the list."""
+        rows = list(queryset)
+        user: Any = request.user
+        ended = tokens.revoke(rows, timezone.now())
+        LogEntry.objects.log_actions(user.pk, rows, CHANGE, change_message="Revoked.")
+        self.message_user(request, f"Revoked: {ended}. Whatever reads with them is refused now.")
+
+    @admin.display(description="State")
+    def state(self, row: ApiToken) -> str:
+        return row.state(timezone.now()) if row.owner.is_active else "owner inactive"

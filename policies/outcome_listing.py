@@ -144,18 +144,20 @@ def _ours(filters: Filters) -> Q:
     return wanted & Q(domain__in=names)
 
 
-def page(filters: Filters, today: date, *, after: str = "", before: str = "") -> Page[Line]:
+def page(
+    filters: Filters, today: date, *, after: str = "", before: str = "", size: int = PAGE
+) -> Page[Line]:
     """The latest day first; in a day what failed most, then what came last."""
-    back = _read_cursor(before)
-    cursor = back or _read_cursor(after)
+    back = read_cursor(before)
+    cursor = back or read_cursor(after)
     found = rows(filters, today)
     if cursor:
         beyond = GreaterThan if back else LessThan
         found = found.filter(beyond(_KEY, _row(*map(Value, cursor))))
     order = ("day", "failed", "id") if back else ("-day", "-failed", "-id")
-    some = list(_with_details(found.order_by(*order))[: PAGE + 1])
-    more = len(some) > PAGE
-    some = some[:PAGE]
+    some = list(_with_details(found.order_by(*order))[: size + 1])
+    more = len(some) > size
+    some = some[:size]
     if back:
         some.reverse()
     if not some:
@@ -180,7 +182,8 @@ def _cursor(row: Outcome) -> str:
     return f"{row.day},{row.failed},{row.pk}"
 
 
-def _read_cursor(text: str) -> tuple[date, int, int] | None:
+def read_cursor(text: str) -> tuple[date, int, int] | None:
+    """The place that a query string names; None for what is none of ours."""
     match = _CURSOR.fullmatch(text)
     try:
         return match and (date.fromisoformat(match[1]), int(match[2]), int(match[3]))

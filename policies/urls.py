@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path, register_converter
 from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
+from policies.api import views as api
 from policies.views import (
     audit,
     bulk,
@@ -57,5 +58,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("trouble/", trouble.index, name="trouble"),
     path("status/", status.index, name="status"),
     path("glossary/", glossary.index, name="glossary"),
+    path("api/v1/", api.index, name="api"),
+    path("api/v1/policies/", api.policies, name="api-policies"),
+    path("api/v1/policies/<str:domain>/", api.policy, name="api-policy"),
+    path("api/v1/fetches/", api.fetches, name="api-fetches"),
+    path("api/v1/outcomes/", api.outcome_list, name="api-outcomes"),
+    path("api/v1/exceptions/", api.exceptions, name="api-exceptions"),
+    path("api/v1/trouble/", api.trouble, name="api-trouble"),
+    path("api/v1/status/", api.state, name="api-status"),
+    path("api/<path:path>", api.nowhere, name="api-nowhere"),
     path("setup/<str:token>/", setup.first_login, name="setup"),
 ]

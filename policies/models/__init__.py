@@ -17,10 +17,12 @@ from policies.models.outcome import (
     OutcomeTotal,
 )
 from policies.models.policy import PolicyRecord
+from policies.models.token import ApiToken
 from policies.models.version import PolicyVersion
 
 __all__ = [
     "Alert",
+    "ApiToken",
     "Change",
     "Fetch",
     "Heartbeat",

@@ -35,7 +35,7 @@ def after() -> None:
     """All have just been asked for; an operator has edited one and refetched two."""
     from django.contrib.auth.models import User
 
-    from policies import cache, summary, tasks, world
+    from policies import cache, mxcheck, summary, tasks, world
     from policies.models import PolicyRecord
     from policies.mtasts import parse_policy
     from tests.demo.domains import DOMAINS, policy
@@ -56,6 +56,7 @@ def after() -> None:
         row = PolicyRecord.objects.get(domain=name)
         fetch, _ = tasks.request_refetch(row.name, User.objects.get())
         tasks.refetch(fetch.pk)
+    mxcheck.run(outside=outside)
     summary.count(outside.now())
 
 

@@ -138,6 +138,21 @@ CASES = [
     Case("POST", "policies:check-result", WRONG_METHOD, (NO_CHECK,)),
     Case("GET", "policies:check-store", WRONG_METHOD),
     Case("POST", "policies:check-store", acts(), data={"domain": ABSENT}),
+    # A session opens nothing there; tests/api tries tokens.
+    *(
+        Case("GET", f"policies:api{name}", everybody(401), arguments)
+        for name, arguments in (
+            ("", ()),
+            ("-policies", ()),
+            ("-policy", ONE),
+            ("-fetches", ()),
+            ("-outcomes", ()),
+            ("-exceptions", ()),
+            ("-trouble", ()),
+            ("-status", ()),
+            ("-nowhere", ("v2/",)),
+        )
+    ),
     Case("GET", "policies:setup", everybody(410), ("a-link-of-ours-that-is-used",)),
     Case("POST", "policies:setup", everybody(410), ("a-link-of-ours-that-is-used",)),
 ]
@@ -146,6 +161,7 @@ CASES = [
 ADMINISTERED = {
     # model: (operator's, administrator's and superuser's)
     "policies.policyrecord": ((200, 200, 403, 200), (200, 200, 200, 200)),
+    "policies.apitoken": ((403, 403, 403, 403), (200, 200, 200, 200)),
     "policies.fetch": ((200, 200, 403, 403), (200, 200, 403, 403)),
     "auth.user": ((403, 403, 403, 403), (200, 200, 200, 200)),
     "auth.group": ((403, 403, 403, 403), (200, 200, 200, 200)),
@@ -272,7 +288,16 @@ def _fetch() -> object:
     return Fetch.objects.create(domain=CACHED, source="lookup", state="done")
 
 
+def _token() -> object:
+    from django.utils import timezone
+
+    from policies import tokens
+
+    return tokens.make(someone("viewer"), "a script", timezone.now() + tokens.LIFETIME)[0]
+
+
 MAKERS = {
+    "policies.apitoken": _token,
     "policies.policyrecord": lambda: making.record(CACHED),
     "policies.fetch": _fetch,
     "axes.accessattempt": lambda: _attempt("AccessAttempt", failures_since_start=1),

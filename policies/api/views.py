@@ -1,0 +1,212 @@
+"""The resources of the feed. Lists have the filters, the order and the paging of their pages."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from django.http import Http404, HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from policies import (
+    fetch_listing,
+    history,
+    listing,
+    mxcheck,
+    outcome_listing,
+    outcomes,
+    status,
+    summary,
+)
+from policies import trouble as troubles
+from policies.api import shapes
+from policies.api.access import feed, resource
+from policies.api.parameters import Parameters
+from policies.api.problems import Problem
+from policies.models import PolicyException, PolicyRecord
+from policies.mtasts import DomainNameError, parse_domain
+from policies.trouble import Kind
+
+VERSIONS = 50
+
+Object = dict[str, Any]
+
+
+@resource
+def index(request: HttpRequest) -> Object:
+    """`/api/v1/`: what there is to read."""
+    Parameters(request, is_paged=False)
+    names = ("policies", "fetches", "outcomes", "exceptions", "trouble", "status")
+    return {"version": 1, "resources": {name: reverse(f"policies:api-{name}") for name in names}}
+
+
+@resource
+def policies(request: HttpRequest) -> Object:
+    """`/api/v1/policies/`: as the list, without texts."""
+    asked = Parameters(request, ("q", "mode", "state", "outcome", "used", "sort"))
+    for name, choices in (
+        ("mode", listing.MODES),
+        ("state", listing.STATES),
+        ("outcome", listing.OUTCOMES),
+        ("used", listing.USED),
+    ):
+        asked.choice(name, choices)
+    asked.choice("sort", listing.SORTS)
+    filters, now = listing.Filters.read(asked.query), timezone.now()
+    sort = listing.SORTS[filters.sort]
+    places = {name: _place(asked, name, listing.Cursor.read, sort) for name in ("after", "before")}
+    page = listing.page(
+        PolicyRecord.objects.defer("policy_text"),
+        sort,
+        filters.conditions(now),
+        size=asked.limit,
+        **places,
+    )
+    items = [shapes.policy(record, now) for record in page.rows]
+    return _page(asked, items, page)
+
+
+@resource
+def policy(request: HttpRequest, domain: str) -> Object:
+    """`/api/v1/policies/<domain>/`: all that is known of one."""
+    Parameters(request, is_paged=False)
+    try:
+        name = parse_domain(domain)
+    except DomainNameError as error:
+        raise Http404(f"This is no domain name: {error}") from error
+    record = PolicyRecord.objects.filter(domain=name.unicode).first()
+    if record is None:
+        raise Http404(f"No policy of {name.ascii} is cached.")
+    now = timezone.now()
+    return shapes.whole_policy(
+        record,
+        mxcheck.of(record.domain),
+        history.of(record.domain, VERSIONS),
+        outcomes.history(record.domain, now),
+        now,
+    )
+
+
+@resource
+def fetches(request: HttpRequest) -> Object:
+    """`/api/v1/fetches/`: as the log."""
+    asked = Parameters(request, ("domain", "source", "state", "outcome", "since", "sort"))
+    for name, choices in (
+        ("source", fetch_listing.SOURCES),
+        ("state", fetch_listing.STATES),
+        ("outcome", fetch_listing.OUTCOMES),
+        ("since", fetch_listing.SINCE),
+        ("sort", fetch_listing.SORTS),
+    ):
+        asked.choice(name, choices)
+    # Scripts read on from where they were: by time, unless they ask for failures first.
+    given = {name: str(asked.query[name]) for name in asked.query}
+    filters = fetch_listing.Filters.read({"sort": "newest"} | given)
+    places = {name: _place(asked, name, fetch_listing.Place.read) for name in ("after", "before")}
+    page = fetch_listing.page(filters.lists(timezone.now()), size=asked.limit, **places)
+    return _page(asked, [shapes.fetch(row) for row in page.rows], page)
+
+
+@resource
+def outcome_list(request: HttpRequest) -> Object:
+    """`/api/v1/outcomes/`: as the page, with the sums of the days."""
+    asked = Parameters(request, ("q", "type", "source", "failures", "days"))
+    asked.choice("source", outcome_listing.SOURCES)
+    asked.choice("failures", ("0", "1"))
+    asked.choice("days", outcome_listing.SPANS)
+    filters, today = outcome_listing.Filters.read(asked.query), timezone.now().date()
+    places = {
+        name: _place(asked, name, outcome_listing.read_cursor) for name in ("after", "before")
+    }
+    page = outcome_listing.page(filters, today, size=asked.limit, **places)
+    days = outcome_listing.by_day(filters, today)
+    return {
+        "days": [
+            {"day": str(day.day), **shapes.numbers(day.numbers)}
+            for day in reversed(days)
+            if day.numbers.count
+        ],
+        "resolver_failures": outcome_listing.resolver_failures(filters, today),
+    } | _page(asked, [shapes.outcome(line) for line in page.rows], page)
+
+
+@feed("policies.view_policyexception")
+def exceptions(request: HttpRequest) -> Object:
+    """`/api/v1/exceptions/`: the newest first; those that have not ended unless asked otherwise."""
+    asked = Parameters(request, ("state", "after", "limit"), is_paged=False)
+    state = asked.choice("state", ("open", "all")) or "open"
+    after = asked.query.get("after", "")
+    asked.place("after", is_ours=after.isascii() and after.isdecimal() and len(after) < 19)
+    now = timezone.now()
+    rows = PolicyException.objects.order_by("-pk")
+    if state == "open":
+        rows = rows.filter(ended=None).exclude(until__lte=now)
+    if after:
+        rows = rows.filter(pk__lt=int(after))
+    found = list(rows[: asked.limit + 1])
+    shown = found[: asked.limit]
+    more = len(found) > len(shown)
+    return {
+        "items": [shapes.exception(row, now) for row in shown],
+        "next": asked.link(after=str(shown[-1].pk)) if more else None,
+    }
+
+
+@resource
+def trouble(request: HttpRequest) -> Object:
+    """`/api/v1/trouble/`: what hits most mail first."""
+    asked = Parameters(request, ("kind", "after", "limit"), is_paged=False)
+    kind = asked.choice("kind", list(Kind))
+    place = troubles.read_cursor(asked.query.get("after", ""))
+    asked.place("after", is_ours=place is not None)
+    found = troubles.found(timezone.now())
+    rest = troubles.after(found.of(kind), place)
+    shown = rest[: asked.limit]
+    more = len(rest) > len(shown)
+    return {
+        "counts": {str(each): found.count(each) for each in Kind},
+        "capped": sorted(map(str, found.capped)),
+        "items": [shapes.trouble(each) for each in shown],
+        "next": asked.link(after=troubles.cursor(shown[-1])) if more else None,
+    }
+
+
+@resource
+def state(request: HttpRequest) -> Object:
+    """`/api/v1/status/`: as the page, and the counts of the list's tiles."""
+    Parameters(request, is_paged=False)
+    now = timezone.now()
+    items, checked, counts = status.items(now), status.checked(), summary.latest(now)
+    levels = [each.state for each in items] + [each.state for each in checked]
+    worst = next((level for level in ("bad", "warn") if level in levels), "ok")
+    return {
+        "level": worst,
+        "at": shapes.moment(now),
+        "counts": counts.counts,
+        "counted_at": shapes.moment(counts.at),
+        "items": [shapes.status_item(item) for item in items],
+        "checks": [shapes.status_check(found) for found in checked],
+    }
+
+
+@resource
+def nowhere(request: HttpRequest, path: str) -> Object:
+    """Any other address below `/api/`."""
+    raise Problem(
+        HTTPStatus.NOT_FOUND,
+        f"There is nothing at {request.path[:200]}. {reverse('policies:api')} says what there is.",
+    )
+
+
+def _place(asked: Parameters, name: str, read: Any, *more: Any) -> str:
+    given = asked.query.get(name, "")
+    return asked.place(name, is_ours=bool(given) and read(given, *more) is not None)
+
+
+def _page(asked: Parameters, items: list[Object], page: listing.Page[Any]) -> Object:
+    return {
+        "items": items,
+        "next": asked.link(after=page.after),
+        "previous": asked.link(before=page.before),
+    }
