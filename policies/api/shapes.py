@@ -174,7 +174,7 @@ def _version(change: Change) -> Object:
         "first_seen": moment(version.first_seen),
         "last_seen": moment(version.last_seen),
         "found_by": version.found_by,
-        "remark": change.kind or None,
+        "remarkable": change.kind or None,
     }
 
 
