@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection, models
+from django.db import connection, connections, models
 from django.db.models import Q
 
 if TYPE_CHECKING:
@@ -63,8 +63,9 @@ class PolicyRecordQuerySet(models.QuerySet["PolicyRecord"]):
             f"UPDATE {table} SET {assignments},"  # noqa: S608 - names of ours
             " claim = '', claimed_until = NULL WHERE id = %s AND claim = %s"
         )
+        database = connections[connection.alias]  # to go through the proxy costs each value more
         values = [
-            [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+            [field.get_db_prep_save(getattr(row, field.attname), database) for field in fields]
             + [row.pk, row.claim]
             for row in rows
         ]
@@ -89,8 +90,9 @@ class PolicyRecordQuerySet(models.QuerySet["PolicyRecord"]):
             f"{', '.join(f'{name} = excluded.{name}' for name in names[2:])}"
             f" WHERE {table}.edited IS NULL"
         )
+        database = connections[connection.alias]  # to go through the proxy costs each value more
         values = [
-            [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+            [field.get_db_prep_save(getattr(row, field.attname), database) for field in fields]
             for row in rows
         ]
         with connection.cursor() as cursor:

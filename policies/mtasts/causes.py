@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPException, IncompleteRead
 
-import requests
-
 from policies.mtasts.deadline import ReceivedTooMuchError
 from policies.mtasts.errors import CertificateError, FetchError
 
@@ -132,15 +130,13 @@ def fetch_error(error: Exception, phase: Phase) -> FetchError:
 def _causes(error: BaseException) -> Iterator[OSError | HTTPException]:
     """The errors of sockets, TLS and http.client inside `error`, outermost first.
 
-    requests and urllib3 wrap them several deep, each in its own way.
+    urllib3 wraps them, some of them twice.
     """
     queue: list[object] = [error]
     for candidate in queue:
         if not isinstance(candidate, BaseException):
             continue
-        if isinstance(candidate, OSError | HTTPException) and not isinstance(
-            candidate, requests.RequestException
-        ):
+        if isinstance(candidate, OSError | HTTPException):
             yield candidate
         inner = (
             candidate.__cause__,

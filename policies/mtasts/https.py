@@ -10,8 +10,8 @@ from enum import StrEnum
 from http import HTTPStatus
 from http.client import HTTPException
 
-import requests
 import urllib3.exceptions
+from urllib3.response import BaseHTTPResponse
 
 from policies.mtasts.addresses import is_allowed
 from policies.mtasts.causes import BODY, HANDSHAKE, HEAD, fetch_error
@@ -37,6 +37,8 @@ from policies.mtasts.tls import (
 )
 from policies.mtasts.transport import send_get
 
+PATH = "/.well-known/mta-sts.txt"
+
 MAX_POLICY = 65536
 """Octets of a policy (RFC 8461 section 3.3 suggests 64 KB)."""
 
@@ -53,7 +55,6 @@ _REDIRECTS = {
 
 # What http.client raises on a broken answer, ValueError for a chunk of negative size among it.
 _EXCHANGE_ERRORS = (
-    requests.RequestException,
     urllib3.exceptions.HTTPError,
     HTTPException,
     OSError,
@@ -207,15 +208,14 @@ class PolicyFetcher:
 
     def _get(self, host: str, stream: TLSStream, on_step: OnStep) -> bytes:
         """The body of a good answer, at most MAX_POLICY octets."""
-        url = f"https://{host}:{self.port}/.well-known/mta-sts.txt"
         try:
-            response = send_get(stream, url, self._headers())
+            response = send_get(stream, host, self.port, PATH, self._headers())
         except _EXCHANGE_ERRORS as error:
             raise fetch_error(error, HEAD) from error
         with closing(response):
             headers = ((name, response.headers.get(name)) for name in SHOWN_HEADERS)
             shown = tuple((name, value) for name, value in headers if value is not None)
-            on_step(Step(StepKind.STATUS, str(response.status_code), headers=shown))
+            on_step(Step(StepKind.STATUS, str(response.status), headers=shown))
             _check_head(response)
             try:
                 return _read(response)
@@ -236,9 +236,9 @@ def _certificate_step(certificate: PeerCertificate) -> Step:
     return Step(StepKind.CERTIFICATE, certificate.not_after.isoformat(), certificate)
 
 
-def _check_head(response: requests.Response) -> None:
+def _check_head(response: BaseHTTPResponse) -> None:
     """Raises FetchError unless the answer may hold a policy."""
-    status = response.status_code
+    status = response.status
     if status == HTTPStatus.NOT_FOUND:
         raise NoPolicyError("the policy host answers 404")
     if status in _REDIRECTS:
@@ -264,10 +264,10 @@ def _bare(value: str) -> str:
     return value.partition(";")[0].strip(" \t").lower()
 
 
-def _read(response: requests.Response) -> bytes:
+def _read(response: BaseHTTPResponse) -> bytes:
     """The body, as it came. Raises FetchError where it is longer than a policy may be."""
     body = b""
-    while piece := response.raw.read(MAX_POLICY + 1 - len(body), decode_content=False):
+    while piece := response.read(MAX_POLICY + 1 - len(body), decode_content=False):
         body += piece
         if len(body) > MAX_POLICY:
             raise FetchError(

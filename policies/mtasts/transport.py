@@ -1,31 +1,31 @@
-"""HTTP over a connection that stands already, by way of requests.
+"""HTTP over a connection that stands already, by way of urllib3.
 
-There is no Session: it would bring cookies, redirects, .netrc and proxies from the environment,
-each to be switched off again. The adapter under it has none of them.
+Its connection alone, without the pools and sessions above it: they would bring retries, redirects,
+cookies, .netrc and proxies from the environment, each to be switched off again, and cost more than
+the rest of a request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
-import requests
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPSConnection
-from urllib3.connectionpool import HTTPSConnectionPool
-from urllib3.util.retry import Retry
-from urllib3.util.url import parse_url
+from urllib3.response import BaseHTTPResponse
 
 from policies.mtasts.tls import TLSStream
 
 
-def send_get(stream: TLSStream, url: str, headers: Mapping[str, str]) -> requests.Response:
-    """The answer to a GET of `url` sent over `stream`, its body still unread.
+def send_get(
+    stream: TLSStream, host: str, port: int, path: str, headers: Mapping[str, str]
+) -> BaseHTTPResponse:
+    """The answer to a GET of `path` sent over `stream` to `host`, its body still unread.
 
-    Raises whatever requests, urllib3 and http.client do; `causes.fetch_error` sorts it out.
+    Raises whatever urllib3 and http.client do; `causes.fetch_error` sorts it out.
     """
-    request = requests.Request("GET", url, headers=dict(headers)).prepare()
-    return _Adapter(stream).send(request, stream=True)
+    connection = _Connection(host, port, stream=stream)
+    connection.request("GET", path, headers=headers, preload_content=False, decode_content=False)
+    return connection.getresponse()
 
 
 class _Connection(HTTPSConnection):
@@ -36,22 +36,3 @@ class _Connection(HTTPSConnection):
     def connect(self) -> None:
         self.sock = self._stream
         self.is_verified = True
-
-
-class _Pool(HTTPSConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _Adapter(HTTPAdapter):
-    def __init__(self, stream: TLSStream) -> None:
-        super().__init__(max_retries=Retry(False))
-        self._stream = stream
-
-    def cert_verify(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the handshake has verified, and the original reads the roots again here."""
-
-    def get_connection_with_tls_context(
-        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
-    ) -> _Pool:
-        url = parse_url(cast(str, request.url))
-        return _Pool(cast(str, url.host), url.port, stream=self._stream)

@@ -7,7 +7,6 @@ import http.client
 import ssl
 
 import pytest
-import requests
 import urllib3.exceptions
 
 from policies.mtasts.causes import BODY, CONNECT, HANDSHAKE, HEAD, Phase, fetch_error
@@ -29,12 +28,9 @@ def tls(reason: str | None) -> ssl.SSLError:
 
 
 def wrapped(cause: Exception) -> Exception:
-    """`cause` as deep as requests and urllib3 put it."""
+    """`cause` as deep as urllib3 puts it."""
     inner = urllib3.exceptions.SSLError(cause)
-    middle = urllib3.exceptions.MaxRetryError(
-        urllib3.HTTPSConnectionPool("policy-host"), "/", inner
-    )
-    return requests.exceptions.SSLError(middle)
+    return urllib3.exceptions.MaxRetryError(urllib3.HTTPSConnectionPool("policy-host"), "/", inner)
 
 
 @pytest.mark.parametrize(
@@ -133,13 +129,13 @@ def test_a_failure_of_tls_is_named(name: str | None, reason: str) -> None:
         (ReceivedTooMuchError(), HEAD, "response-headers-too-large"),
         (ReceivedTooMuchError(), BODY, "policy-too-large"),
         (ValueError("negative count"), BODY, "malformed-http-response"),
-        (requests.exceptions.InvalidHeader("no"), HEAD, "malformed-http-response"),
+        (urllib3.exceptions.InvalidHeader("no"), HEAD, "malformed-http-response"),
     ],
 )
 def test_a_failure_is_named_after_its_phase(error: Exception, phase: Phase, reason: str) -> None:
     assert fetch_error(error, phase).reason == reason
     around = urllib3.exceptions.ProtocolError("Connection aborted.", error)
-    assert fetch_error(requests.ConnectionError(around), phase).reason == reason
+    assert fetch_error(around, phase).reason == reason
 
 
 def test_exceptions_that_hold_each_other_are_no_trap() -> None:

@@ -19,8 +19,8 @@ def test_the_host_is_named_without_the_usual_port(port: int, host: bytes) -> Non
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        url = f"https://mta-sts.example.test:{port}/.well-known/mta-sts.txt"
-        send_get(cast(TLSStream, ours), url, {"X-Ours": "1"}).close()
+        stream, path = cast(TLSStream, ours), "/.well-known/mta-sts.txt"
+        send_get(stream, "mta-sts.example.test", port, path, {"X-Ours": "1"}).close()
         line, *headers = theirs.recv(4096).rstrip(b"\r\n").split(b"\r\n")
     assert line == b"GET /.well-known/mta-sts.txt HTTP/1.1"
     assert b"Host: " + host in headers
