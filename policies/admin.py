@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.utils.functional import cached_property
 
-from policies import cache, jobs, listing, tasks, tokens
+from policies import cache, listing, tasks, tokens
 from policies.forms import PolicyRecordForm
 from policies.models import ApiToken, Fetch, PolicyRecord
 from policies.querysets import PolicyRecordQuerySet
@@ -249,7 +249,7 @@ class PolicyRecordAdmin(admin.ModelAdmin):
         """Have workers fetch the selected policies now; those of many pages as a job."""
         user: Any = request.user
         if request.POST.get("select_across") == "1":
-            job = jobs.begin_refetch(queryset, "all that matched in the admin", user)
+            job = tasks.request_refetch_of_many(queryset, "all that matched in the admin", user)
             LogEntry.objects.log_actions(
                 user.pk, [job], ADDITION, change_message=f"Refetch of {job.total} policies."
             )

@@ -42,7 +42,7 @@ def put_refetch(fetch_id: int) -> None:
 
 def put_tick() -> None:
     """Have a worker tick now, and not only when the schedule says so."""
-    async_task(TICK, task_name="first tick", save=False)
+    async_task(TICK, task_name="tick now", save=False)
 
 
 def task_timeout() -> float:

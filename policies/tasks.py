@@ -27,8 +27,9 @@ from policies import (
     succession,
     summary,
 )
-from policies.models import Fetch
+from policies.models import Fetch, Job
 from policies.mtasts import Domain, parse_domain
+from policies.querysets import PolicyRecordQuerySet
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -75,6 +76,17 @@ def _refetch(fetch_id: int) -> None:
         raise
     fetches.finish(fetch, consulted)
     mxcheck.renew(parse_domain(fetch.domain))
+
+
+def request_refetch_of_many(
+    chosen: PolicyRecordQuerySet, description: str, user: User | None
+) -> Job:
+    """A job that refetches these rows, and a tick to begin with it at once."""
+    with transaction.atomic():
+        job = jobs.begin_refetch(chosen, description, user)
+        if job.total:
+            queue.put_tick()
+    return job
 
 
 def tick() -> None:

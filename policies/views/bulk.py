@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from policies import cache, exports, jobs, listing
+from policies import cache, exports, listing, tasks
 from policies.models import PolicyRecord
 from policies.querysets import PolicyRecordQuerySet
 from policies.views.policies import DELETE, REFETCH, SELECTED_LIMIT, VIEW
@@ -94,7 +94,7 @@ def _open(choice: Choice) -> dict[str, Any]:
 
 def _refetch(request: HttpRequest, choice: Choice, count: int) -> str:
     user: Any = request.user
-    job = jobs.begin_refetch(choice.records, _description(choice), user)
+    job = tasks.request_refetch_of_many(choice.records, _description(choice), user)
     LogEntry.objects.log_actions(
         user.pk, [job], ADDITION, change_message=f"Refetch of {job.total} policies."
     )

@@ -69,8 +69,9 @@ class Product:
         """Runs Python with the models of the product; what it printed."""
         return self.manage("shell", "--no-imports", "--command", code)
 
-    def ask(self, *domains: str) -> None:
-        """Asks for these domains' policies, as Postfix does."""
+    def ask(self, *domains: str) -> list[str]:
+        """Asks for these domains' policies, as Postfix does; the replies."""
+        replies = []
         with socket.socket(socket.AF_UNIX) as postfix:
             postfix.connect(f"{self._data_dir}/socketmap")
             for domain in domains:
@@ -79,6 +80,8 @@ class Product:
                 reply = b""
                 while not reply.endswith(b","):
                     reply += postfix.recv(65536)
+                replies.append(reply.partition(b":")[2].removesuffix(b",").decode())
+        return replies
 
     def __enter__(self) -> Product:
         self.lab.start()

@@ -10,8 +10,9 @@ from datetime import timedelta
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
+from django_q.models import OrmQ
 
-from policies import summary
+from policies import queue, summary
 from policies.models import Change, Job, PolicyRecord
 from policies.views import bulk
 from tests.pages import making
@@ -45,6 +46,14 @@ class TestRefetch:
         assert b"1 queued as job" in again.content
         assert b"5 queued already." in again.content
         assert LogEntry.objects.count() == 2
+
+    def test_begins_at_once_and_not_with_the_next_minute(self, as_: As) -> None:
+        client = as_("operator")
+        data = {"all": "1", "confirmed": "1"}
+        making.many(2)
+        for _ in range(2):  # the second time all are queued already
+            client.post("/policies/bulk/refetch/", data)
+        assert [task.func() for task in OrmQ.objects.all()] == [queue.TICK]
 
     def test_of_ticked_rows_is_about_those_alone(self, as_: As) -> None:
         for domain in ("a.example", "b.example", "c.example"):
