@@ -16,9 +16,16 @@ from typing import TYPE_CHECKING
 import django
 
 if TYPE_CHECKING:
+    from django.db.models import Model
+
     from policies.models import Fetch, PolicyRecord
 
 BATCH = 5000
+
+MADE = 20_000
+"""So many rows are made one by one; the others are copies of these with names and times of their
+own, which the database makes itself."""
+
 DAY = timedelta(days=1)
 
 BEGINNINGS = "al ber cor dan el fin gar hol in jor kal lin mar nor os pal quin ros sol tan ul vin"
@@ -120,6 +127,41 @@ def fetches(now: datetime) -> Iterator[Fetch]:
         )
 
 
+def multiply(model: type[Model], times: int, changes: dict[str, str]) -> None:
+    """Store all rows of a table so many times again. `changes`: columns and what they become."""
+    from django.db import connection
+
+    stored = [
+        str(field.column)
+        for field in model._meta.concrete_fields
+        if not (field.primary_key or field.generated)
+    ]
+    values = ", ".join(changes.get(name, name) for name in stored)
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        last = model._default_manager.latest("pk").pk
+        for copy in range(1, times + 1):
+            cursor.execute(
+                f"INSERT INTO {table} ({', '.join(stored)}) SELECT {values} FROM {table}"
+                f" WHERE id <= {last}".replace("{copy}", f"{copy:x}")
+            )
+
+
+def _name_and_times(*times: str) -> dict[str, str]:
+    """SQL for the name of a copy ("{copy}" is its number), and for times that are earlier by up to
+    an hour."""
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        find, shifted = "strpos", "{} - random() * interval '1 hour'"
+    else:
+        find, hour = "instr", "printf('-%d seconds', abs(random()) % 3600)"
+        shifted = f"strftime('%Y-%m-%d %H:%M:%f', {{}}, {hour})"
+    dot = f"{find}(domain, '.')"
+    name = f"substr(domain, 1, {dot} - 1) || '-{{copy}}' || substr(domain, {dot})"
+    return {"domain": name, **{each: shifted.format(each) for each in times}}
+
+
 def main() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "mtastsweb.settings"
     django.setup()
@@ -129,14 +171,22 @@ def main() -> None:
     from policies.models import Change, Fetch, PolicyRecord
 
     now, count = timezone.now(), int(sys.argv[1])
-    records, log = islice(policies(now), count), islice(fetches(now), count)
-    while batch := list(islice(records, BATCH)):
-        PolicyRecord.objects.bulk_create(batch)
-    while entries := list(islice(log, BATCH)):
-        Fetch.objects.bulk_create(entries)
-    Change.objects.all().delete()  # triggers noted each row; the tick would have forgotten them
-    if connection.vendor == "postgresql":
+    made = min(count, MADE)
+    if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
+            cursor.execute("PRAGMA cache_size = -400000")  # KiB; indexes are written to all over
+    for model, rows, times in (
+        (PolicyRecord, policies(now), ("last_use", "valid_end", "refresh_due", "inserted")),
+        (Fetch, fetches(now), ("queued_at", "started_at", "finished_at")),
+    ):
+        some = islice(rows, made)
+        while batch := list(islice(some, BATCH)):
+            model._default_manager.bulk_create(batch)
+        multiply(model, count // made - 1, _name_and_times(*times))
+    with connection.cursor() as cursor:
+        # Triggers noted each row; the tick would have forgotten them.
+        cursor.execute(f"DELETE FROM {Change._meta.db_table}")
+        if connection.vendor == "postgresql":
             cursor.execute("VACUUM ANALYZE")  # as autovacuum does soon; SQLite has nothing like it
 
 
