@@ -28,7 +28,11 @@ from policies.models import Fetch
 from policies.mtasts import DomainNameError, parse_domain
 
 SOURCES = tuple(Choice(value, label) for value, label in Fetch.Source.choices)
-STATES = tuple(Choice(value, label) for value, label in Fetch.State.choices)
+OPEN = "open"
+STATES = (
+    Choice(OPEN, "open: queued or running"),
+    *(Choice(value, label) for value, label in Fetch.State.choices),
+)
 OUTCOMES = tuple(Choice(value, label) for value, label in Fetch.Outcome.choices)
 SINCE = (
     Choice("1h", "the last hour"),
@@ -99,7 +103,7 @@ class Filters:
 
     @property
     def _is_open(self) -> bool:
-        return self.state in (Fetch.State.QUEUED, Fetch.State.RUNNING)
+        return self.state in (OPEN, Fetch.State.QUEUED, Fetch.State.RUNNING)
 
     def _asked(self, now: datetime) -> QuerySet[Fetch]:
         asked = Fetch.objects.all()
@@ -108,7 +112,9 @@ class Filters:
             asked = asked.alias(**bare).filter(domain=_as_stored(self.domain))
         if self.source:
             asked = asked.filter(**{self._column("source"): self.source})
-        if self.state:
+        if self.state == OPEN:
+            asked = asked.exclude(state=Fetch.State.DONE)
+        elif self.state:
             asked = asked.filter(state=self.state)
         if self._is_open and not self.outcome:
             # The index knows outcomes, and what is open has none.

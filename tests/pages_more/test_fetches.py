@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -104,6 +105,7 @@ def test_open_ones_come_first_then_failures_then_the_rest() -> None:
         ("source=lookup", ["c", "a"]),
         ("outcome=failed", ["c"]),
         ("outcome=fetched", ["a"]),
+        ("state=open", ["b"]),
         ("state=queued", ["b"]),
         ("state=done", ["c", "a"]),
         ("state=queued&outcome=failed", []),
@@ -123,6 +125,21 @@ def test_filters(query: str, found: list[str]) -> None:
     fetch("b.example", 20, state="queued", outcome="", source="operator")
     failed("c.example", 90_000)
     assert [name.partition(".")[0] for name in listed(query)] == found
+
+
+def test_the_tile_of_open_fetches_leads_to_them(viewer: Client) -> None:
+    fetch("ended.example")
+    fetch("waits.example", state="queued", outcome="", source="operator")
+    fetch("runs.example", state="running", outcome="", source="operator")
+    tile = re.search(r'href="([^"]*)"><b>≈ 2</b> open fetches', get(viewer, "/policies/"))
+    assert tile is not None
+    html = get(viewer, tile[1])
+    assert ("waits.example" in html, "runs.example" in html) == (True, True)
+    assert "ended.example" not in html
+
+
+def get(client: Client, path: str) -> str:
+    return client.get(path).content.decode()
 
 
 def test_an_international_name_is_found_in_both_forms() -> None:
@@ -219,7 +236,8 @@ def test_a_page_asks_no_more_for_more_rows(
     "query",
     [
         "", "sort=newest", "since=1d", "source=refresh", "source=refresh&sort=newest",
-        "source=refresh&outcome=lost", "outcome=lost", "state=queued", "source=lookup&since=7d",
+        "source=refresh&outcome=lost", "outcome=lost", "state=queued", "state=open",
+        "source=lookup&since=7d",
         "domain=d1.example", "source=refresh&state=running",
         "domain=d1.example&source=refresh&outcome=failed",
     ],
