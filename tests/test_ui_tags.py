@@ -19,7 +19,16 @@ from django.test import RequestFactory
 from django.urls import include, path
 
 from policies.templatetags import ui
-from policies.templatetags.ui import age, badge, bar, code_lines, domain_name, duration, number
+from policies.templatetags.ui import (
+    age,
+    badge,
+    bar,
+    code_lines,
+    domain_name,
+    due,
+    duration,
+    number,
+)
 from policies.templatetags.ui import nav_items as nav_items_tag
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,6 +69,23 @@ def test_an_age_carries_the_exact_time_in_utc() -> None:
 def test_a_time_that_never_was_is_said_in_words() -> None:
     assert text_of(age(None)) == "never"
     assert text_of(age(None, never="not <yet>")) == "not &lt;yet&gt;"
+
+
+@pytest.mark.parametrize(
+    ("delta", "words"),
+    [
+        (timedelta(hours=3), "in 3 h"),
+        (timedelta(seconds=0), "now"),
+        (timedelta(seconds=-59), "now"),
+        (timedelta(hours=-21), "now, due for 21 h"),
+    ],
+)
+def test_what_is_planned_is_no_past(delta: timedelta, words: str) -> None:
+    assert text_of(due(NOW + delta, now=NOW)) == words
+
+
+def test_what_has_no_plan_is_due_now() -> None:
+    assert text_of(due(None, now=NOW)) == "now"
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from policies.outcomes.days import Day
 
 register = template.Library()
 
-WIDTH, HEIGHT = 900, 150
-TOP, BOTTOM = 18, 18
-"""Room for the words above and below the bars."""
+WIDTH, HEIGHT = 900, 130
+TOP, BOTTOM = 1, 1
+"""Room for the lines above and below the bars."""
 
 GAP = 0.2
 """Of a day's width, between two bars."""

@@ -145,6 +145,27 @@ def age(moment: datetime | None, never: str = "never", now: datetime | None = No
     )
 
 
+@register.simple_tag
+def due(moment: datetime | None, now: datetime | None = None) -> SafeString:
+    """When work is planned: "in 6 d"; "now"; or, from a minute after, "now, due for 3 h".
+
+    A tick begins what is due once a minute. No moment counts as due.
+    """
+    now = now or timezone.now()
+    waiting = int((now - moment).total_seconds()) if moment else 0
+    if moment and waiting < 0:
+        return age(moment, now=now)
+    if not moment or waiting < MINUTE:
+        return format_html("{}", "now")
+    exact = moment.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{}">now, due for {}</time>',
+        exact.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        exact.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        _largest_unit(waiting),
+    )
+
+
 def _relative(seconds: float) -> str:
     if abs(seconds) < 1:
         return "now"

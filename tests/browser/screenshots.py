@@ -20,7 +20,7 @@ from tests.needs import find_program
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 WIDE, SHORT, NARROW = (1280, 800), (1280, 640), (360, 740)
-USER, PASSWORD = "operator", "a long and lonely road"
+USER, PASSWORD = "anna", "a long and lonely road"
 
 
 @dataclass(frozen=True)
