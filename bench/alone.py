@@ -11,10 +11,13 @@ from __future__ import annotations
 import json
 import os
 import ssl
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import dns.resolver
@@ -22,6 +25,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from bench.names import NEVER_SEEN, new_names
+from bench.processes import ROOT
 
 THREADS = 64
 
@@ -69,6 +73,26 @@ class Alone:
             address, _, port = self._nameserver.rpartition(":")
             resolver.nameservers, resolver.port = [address], int(port)
         return list(self._here.resolver.resolve(name, rdtype, raise_on_no_answer=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Names a second, and milliseconds of processor time for each."""
+
+    rate: float
+    cpu: float
+
+
+def alone_cost(run: int, settings: Mapping[str, str]) -> Cost:
+    """Measured in a process of its own, against the laboratory of these settings."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.alone", str(run)],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        check=True,
+        capture_output=True,
+    )
+    return Cost(**json.loads(done.stdout))
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bench.alone import Cost, alone_cost
 from bench.load import Load, ask
 from bench.names import NEVER_SEEN, cached_names, new_names
 from bench.processes import Server, free_port, lab, server
@@ -27,7 +28,10 @@ ASKING = 64
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """Answers from memory, per second, and latencies in microseconds. `share`: of `bare_rate`."""
+    """Answers from memory, per second, and latencies in microseconds.
+
+    `share`: of `bare_rate`. `bare_p99`: the bare server's.
+    """
 
     connections: int
     map_name: str
@@ -36,15 +40,21 @@ class Hits:
     share: float
     p50: float
     p99: float
+    bare_p99: float
 
 
 @dataclass(frozen=True, slots=True)
 class Misses:
-    """Names never seen. `delay`: seconds that policy hosts take. `cpu`: milliseconds for each."""
+    """Names never seen. `delay`: seconds that policy hosts take. `cpu`: milliseconds for each.
+
+    `alone_rate`, `alone_cpu`: the same of requests and dnspython alone (`bench.alone`).
+    """
 
     delay: float
     rate: float
     cpu: float
+    alone_rate: float
+    alone_cpu: float
     p50: float
     p99: float
 
@@ -94,6 +104,7 @@ def _hits(mine: Server, bare: Server, names: list[str], connections: int, map_na
         share=rate / bare_rate,
         p50=min(load.p50 for load in own),
         p99=min(load.p99 for load in own),
+        bare_p99=min(load.p99 for load in other),
     )
 
 
@@ -101,7 +112,9 @@ def misses(delay: float) -> Misses:
     with lab(delay) as settings, product(settings) as ours, ours.socketmap() as mine:
         ask(mine.port, new_names(ASKING, ROUNDS * NEVER_SEEN), connections=ASKING, seconds=0)
         rounds: list[tuple[Load, float]] = []
+        alone: list[Cost] = []
         for run in range(ROUNDS):
+            alone.append(alone_cost(run, settings))
             before = mine.cpu
             load = ask(mine.port, new_names(NEVER_SEEN, run), connections=ASKING, seconds=0)
             rounds.append((load, (mine.cpu - before) / NEVER_SEEN * 1000))
@@ -109,6 +122,8 @@ def misses(delay: float) -> Misses:
         delay,
         rate=max(load.rate for load, _ in rounds),
         cpu=min(cpu for _, cpu in rounds),
+        alone_rate=max(cost.rate for cost in alone),
+        alone_cpu=min(cost.cpu for cost in alone),
         p50=min(load.p50 for load, _ in rounds),
         p99=min(load.p99 for load, _ in rounds),
     )
