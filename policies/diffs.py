@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 
 
 class Kind(StrEnum):
@@ -35,6 +36,23 @@ def diff(before: str, after: str) -> list[Line]:
         removed = [Line(Kind.REMOVED, text) for text in old]
         return removed + [Line(Kind.ADDED, text) for text in new]
     return list(_compared(old, new))
+
+
+def sides(before: str, after: str) -> list[tuple[Line | None, Line | None]]:
+    """The lines of both in pairs: what stands in one only has nothing beside it."""
+    pairs: list[tuple[Line | None, Line | None]] = []
+    removed: list[Line] = []
+    added: list[Line] = []
+    for line in [*diff(before, after), Line(Kind.SAME, "")]:
+        if line.kind is Kind.REMOVED:
+            removed.append(line)
+        elif line.kind is Kind.ADDED:
+            added.append(line)
+        else:
+            pairs += zip_longest(removed, added)
+            pairs.append((line, line))
+            removed, added = [], []
+    return pairs[:-1]
 
 
 def _compared(old: list[str], new: list[str]) -> Iterator[Line]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.db.models import (
@@ -26,6 +27,8 @@ from django.db.models.functions import Coalesce
 from policies.listing import PAGE, SEARCH_LIMIT, Choice, Page
 from policies.models import Fetch
 from policies.mtasts import DomainNameError, parse_domain
+
+Dated = TypeVar("Dated", bound=Any)
 
 SOURCES = tuple(Choice(value, label) for value, label in Fetch.Source.choices)
 OPEN = "open"
@@ -172,22 +175,29 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def page(
-    lists: Sequence[QuerySet[Fetch]], *, after: str = "", before: str = "", size: int = PAGE
-) -> Page[Fetch]:
+    lists: Sequence[QuerySet[Dated]],
+    *,
+    after: str = "",
+    before: str = "",
+    size: int = PAGE,
+    moment: str = "queued_at",
+    by: str = "requested_by",
+) -> Page[Dated]:
     """The rows after or before a place; the first ones for none, or one that is none of ours.
 
+    `moment`: the column that orders each list, then the key does. `by`: the user that rows name.
     As many queries as lists are needed to fill the page.
     """
     back = Place.read(before) if before else None
     place = back or (Place.read(after) if after else None)
     if place and place.at >= len(lists):
         back = place = None
-    found: list[tuple[int, Fetch]] = []
+    found: list[tuple[int, Dated]] = []
     for at in _order(len(lists), place, back=back is not None):
-        rows = lists[at].select_related("requested_by")
+        rows = lists[at].select_related(by)
         if place and place.at == at:
-            rows = rows.filter(beyond(place, back=back is not None))
-        order = ("queued_at", "pk") if back else ("-queued_at", "-pk")
+            rows = rows.filter(beyond(place, back=back is not None, moment=moment))
+        order = (moment, "pk") if back else (f"-{moment}", "-pk")
         found += [(at, row) for row in rows.order_by(*order)[: size + 1 - len(found)]]
         if len(found) > size:
             break
@@ -197,8 +207,8 @@ def page(
         return Page([])
     return Page(
         [row for _, row in found],
-        before=_place(*found[0]) if (more if back else place) else "",
-        after=_place(*found[-1]) if (back or more) else "",
+        before=_place(*found[0], moment) if (more if back else place) else "",
+        after=_place(*found[-1], moment) if (back or more) else "",
     )
 
 
@@ -208,8 +218,8 @@ def _order(count: int, place: Place | None, *, back: bool) -> range:
     return range(start, -1, -1) if back else range(start, count)
 
 
-def _place(at: int, row: Fetch) -> str:
-    return str(Place(at, row.queued_at, row.pk))
+def _place(at: int, row: Any, moment: str) -> str:
+    return str(Place(at, getattr(row, moment), row.pk))
 
 
 class _Row(Func):
@@ -224,10 +234,10 @@ class _Compared(Func):
     output_field = BooleanField()
 
 
-def beyond(place: Place, *, back: bool) -> _Compared:
+def beyond(place: Place, *, back: bool, moment: str = "queued_at") -> _Compared:
     """What lies after a place, or before it, in the order of time."""
     here = _Row(
         Value(place.queued_at, output_field=DateTimeField()),
         Value(place.pk, output_field=BigIntegerField()),
     )
-    return _Compared(_Row(F("queued_at"), F("pk")), here, arg_joiner=" > " if back else " < ")
+    return _Compared(_Row(F(moment), F("pk")), here, arg_joiner=" > " if back else " < ")

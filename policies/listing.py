@@ -57,6 +57,7 @@ STATES = (
     Choice("backoff", "fetch failed, backing off"),
     Choice("failing", "last lookup failed"),
     Choice("edited", "edited here"),
+    Choice("alert", "has an open alert"),
     Choice("unused", "never used"),
 )
 
@@ -250,6 +251,8 @@ def _state(state: str, now: datetime) -> Condition:
             return Condition(Q(backoff=True), order=_BY_USE)
         case "failing":
             return Condition(Q(outcome_type="sts", outcome_failure__gt=""))
+        case "alert":
+            return Condition(Q(open_alerts__isnull=False), order=_BY_USE)
         case "edited":
             return Condition(Q(edited__isnull=False), order=_BY_USE)
         case _:

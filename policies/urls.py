@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 
 from policies.api import views as api
 from policies.views import (
+    alerts,
     audit,
     bulk,
     check,
@@ -47,6 +48,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("policies/<str:domain>/row/", policies.row, name="row"),
     path("policies/<str:domain>/refetch/", policies.refetch, name="refetch"),
     path("policies/<str:domain>/delete/", policies.delete, name="delete"),
+    path("alerts/", alerts.index, name="alerts"),
+    path("alerts/<int:pk>/", alerts.detail, name="alert"),
+    path("alerts/<int:pk>/acknowledge/", alerts.acknowledge, name="acknowledge"),
     path("outcomes/", outcomes.index, name="outcomes"),
     path("outcomes/csv/", outcomes.as_csv, name="outcomes-csv"),
     path("outcomes/report/", outcomes.report, name="outcomes-report"),

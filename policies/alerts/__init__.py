@@ -6,6 +6,7 @@ downgrade is decided in `judge`, without a database (docs/decisions/0009-alarm.m
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from django.db.models import Count, Q
@@ -16,7 +17,7 @@ from policies.alerts.sighting import Sighting
 from policies.models import Alert
 
 __all__ = ["Kind", "OpenCounts", "Severity", "Sighting", "State", "forget", "note", "open_counts",
-           "tidy"]  # fmt: skip
+           "tidy", "unread"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,37 @@ def open_counts() -> OpenCounts:
         by[severity, kind, state] = number
         news += unread_number
     return OpenCounts(by, news)
+
+
+def unread() -> int:
+    """Open warnings that nobody has acknowledged, as of a few seconds ago.
+
+    Every page shows it, and so it is counted once in a while in each process.
+    """
+    return _unread.get()
+
+
+class _Remembered:
+    """A count that is made anew when it is older than `AGE` seconds."""
+
+    AGE = 10.0
+
+    def __init__(self) -> None:
+        self._made: float | None = None
+        self._count = 0
+
+    def get(self) -> int:
+        now = time.monotonic()
+        if self._made is None or now - self._made > self.AGE:
+            self._count = Alert.objects.filter(
+                closed_at=None, acknowledged_at=None, severity=str(Severity.WARNING)
+            ).count()
+            self._made = now
+        return self._count
+
+    def forget(self) -> None:
+        """Count anew when asked next."""
+        self._made = None
+
+
+_unread = _Remembered()

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from policies import diffs
+from policies import alerts, diffs
 from policies.mtasts import DomainNameError, parse_domain
 
 register = template.Library()
@@ -59,6 +59,8 @@ KINDS = {
     "removed": Kind.WARN,
     "no MTA-STS record": Kind.WARN,
     "stopped": Kind.IDLE,
+    "warning": Kind.BAD,
+    "notice": Kind.WARN,
 }
 
 MESSAGE_KINDS = {"success": Kind.OK, "warning": Kind.WARN, "error": Kind.BAD, "info": Kind.BUSY}
@@ -92,6 +94,7 @@ NAV = (
     Place("Policies", "policies:list"),
     Place("Fetches", "policies:fetches"),
     Place("Outcomes", "policies:outcomes"),
+    Place("Alerts", "policies:alerts", count=alerts.unread),
     Place("Trouble", "policies:trouble"),
     Place("Check", "policies:check", needs="policies.refetch_policyrecord"),
     Place("Status", "policies:status"),
@@ -272,6 +275,42 @@ def code_diff(before: str, after: str) -> SafeString:
         ),
     )
     return format_html('<pre class="code diff" tabindex="0"><code>{}</code></pre>', lines)
+
+
+@register.simple_tag
+def code_sides(before: str, after: str, left: str, right: str) -> SafeString:
+    """Two texts side by side, each line beside the one that took its place.
+
+    `left`, `right`: what the two are. Each line says in words, too, what became of it.
+    """
+    rows = format_html_join(
+        "",
+        "<tr>{}{}</tr>",
+        ((_side(old, "removed"), _side(new, "added")) for old, new in diffs.sides(before, after)),
+    )
+    return format_html(
+        '<div class="table" role="region" aria-label="{left} and {right}" tabindex="0">'
+        '<table class="sides"><thead><tr><th scope="col">{left_head}</th>'
+        '<th scope="col">{right_head}</th></tr></thead><tbody>{rows}</tbody></table></div>',
+        left=left.capitalize(),
+        right=right,
+        left_head=left.capitalize(),
+        right_head=right.capitalize(),
+        rows=rows,
+    )
+
+
+def _side(line: diffs.Line | None, what: str) -> SafeString:
+    if line is None:
+        return mark_safe('<td class="absent"></td>')
+    if line.kind is diffs.Kind.SAME:
+        return format_html("<td>{}</td>", _with_odd_characters_shown(line.text))
+    return format_html(
+        '<td class="{}"><span class="visually-hidden">{}: </span>{}</td>',
+        line.kind,
+        what,
+        _with_odd_characters_shown(line.text),
+    )
 
 
 def _with_odd_characters_shown(row: str) -> SafeString:

@@ -20,8 +20,19 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from policies import cache, changes, listing, mxcheck, outcomes, summary, tasks, tiles
+from policies import (
+    alert_listing,
+    cache,
+    changes,
+    listing,
+    mxcheck,
+    outcomes,
+    summary,
+    tasks,
+    tiles,
+)
 from policies import history as versions
+from policies.alerts.kinds import Kind, of_bits
 from policies.check.mailhosts import Judged, judge
 from policies.models import Fetch, MXCheck, PolicyRecord
 from policies.mtasts import Domain, DomainNameError, Mode, parse_domain
@@ -52,6 +63,12 @@ class Row:
     def state(self) -> str:
         """The class of the table row: what the fetch is doing, where one is open."""
         return self.fetch.state if self.fetch and self.fetch.is_open else ""
+
+    @property
+    def alerts(self) -> str:
+        """The kinds of its open alerts, in words."""
+        kinds = of_bits(self.record.open_alerts or 0)
+        return ", ".join(kind.words for kind in Kind if kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +177,7 @@ def detail(request: HttpRequest, domain: str) -> HttpResponse:
             "open_fetch": open_fetch,
             "bad_line": _bad_line(record, fetches),
             "history": outcomes.history(record.domain, now),
+            "alerts": alert_listing.of_policy(record),
             "versions": versions.of(record.domain, VERSIONS_SHOWN),
             "log": _log(record),
             "life": _life(record, now),

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from policies.models import Fetch, PolicyRecord
+from policies.alerts.kinds import Kind
+from policies.models import Alert, Fetch, PolicyRecord
 from policies.models.policy import policy_fields
 from policies.mtasts import parse_policy
 from tests.worlds import ENFORCE
@@ -45,6 +46,25 @@ def backing_off(domain: str, **fields: Any) -> PolicyRecord:
         "failure_reason": "no-policy-served",
     }
     return record(domain, **(ours | fields))
+
+
+def alert(domain: str, kind: Kind = Kind.RECORD_GONE, **fields: Any) -> Alert:
+    """A stored alert, opened just now."""
+    now = timezone.now()
+    values = {
+        "severity": str(kind.severity),
+        "state": "suspected",
+        "found_by": Fetch.Source.LOOKUP,
+        "opened_at": now,
+        "last_seen": now,
+        "policy_end": now + DAY,
+        "before_text": ENFORCE,
+        "evidence": {
+            "before": {"record_id": "1", "mode": "enforce", "max_age": 86_400, "mx": ["a.example"]},
+            "dns": {"error": "no TXT record begins 'v=STSv1;'", "txt": []},
+        },
+    }
+    return Alert.objects.create(domain=domain, kind=str(kind), **(values | fields))
 
 
 def many(count: int, *, used: datetime | None = None) -> list[PolicyRecord]:

@@ -117,6 +117,14 @@ CASES = [
     Case("POST", "policies:delete", acts(), ONE),
     Case("GET", "policies:delete", acts(404), NONE),
     Case("POST", "policies:delete", acts(404), NONE),
+    Case("GET", "policies:alerts", sees()),
+    Case("POST", "policies:alerts", WRONG_METHOD),
+    Case("GET", "policies:alert", sees(), ("1",)),
+    Case("GET", "policies:alert", sees(404), ("2",)),
+    Case("POST", "policies:alert", WRONG_METHOD, ("1",)),
+    Case("POST", "policies:acknowledge", acts(), ("1",), data={"note": "known"}),
+    Case("POST", "policies:acknowledge", acts(404), ("2",)),
+    Case("GET", "policies:acknowledge", WRONG_METHOD, ("1",)),
     Case("GET", "policies:outcomes", sees()),
     Case("POST", "policies:outcomes", WRONG_METHOD),
     Case("GET", "policies:outcomes-csv", sees()),
@@ -184,6 +192,7 @@ def _near_resolver(change_environment: Callable[..., None]) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_each_address_answers_each_role_as_it_should(case: Case, as_: As) -> None:
     someone("superuser")  # with a user there is no setup
+    making.alert(CACHED, pk=1)
     answers = {}
     for role in ROLES:
         PolicyRecord.objects.all().delete()
