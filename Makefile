@@ -8,7 +8,7 @@ JOBS ?= 2
 POLICIES ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format types check bench clean
+.PHONY: help run demo test lint format types check bench docs clean
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -43,6 +43,9 @@ bench: $(VENV)/tests.stamp ## Measure (bench)
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.pages $(POLICIES)
 
+docs: $(VENV)/docs.stamp ## Build the documentation as a site, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean: ## Remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.*
 
@@ -52,7 +55,12 @@ $(VENV)/product.stamp: requirements.txt | $(VENV)/venv.stamp
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/tests.stamp: requirements.txt requirements-dev.txt | $(VENV)/venv.stamp
+$(VENV)/docs.stamp: requirements-docs.txt | $(VENV)/venv.stamp
+	@echo "Installing requirements-docs.txt into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	@touch $@
+
+$(VENV)/tests.stamp: requirements.txt requirements-dev.txt requirements-docs.txt | $(VENV)/venv.stamp
 	@echo "Installing requirements-dev.txt into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/product.stamp
