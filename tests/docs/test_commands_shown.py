@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from django.urls import resolve
 
 from mtastsweb import values
 from mtastsweb.environment import BASE_DIR
@@ -87,6 +88,10 @@ def program_knows(match: re.Match[str]) -> None:
                 assert word.partition("=")[0] in help_text.stdout
 
 
+def page_is_there(match: re.Match[str]) -> None:
+    assert resolve(match["path"].partition("?")[0])
+
+
 def setting_is_accepted(match: re.Match[str]) -> None:
     accepted = {
         "ALLOWED_HOSTS": values.many(values.allowed_host),
@@ -105,6 +110,7 @@ CHECKS: list[tuple[str, Check]] = [
     (r"(?P<name>smtp_\w+) = (?P<value>.+)", postfix_has),
     (r"postconf -e '(?P<name>smtp_\w+) = (?P<value>.+)'", postfix_has),
     (r"postconf (?:-X )?(?P<name>\w+)(?P<value>)", postfix_has),
+    (r"curl .*http://127\.0\.0\.1:8000(?P<path>/[^\s'\"]*).*", page_is_there),
     (r"postmap -q \S+ socketmap:\S+", socketmap_is_ours),
     (r"systemctl (?:enable --now|restart) (?P<units>.+)", units_are_there),
     (r"cp (?P<sources>deploy/.+) /etc/\S+", sources_are_there),
