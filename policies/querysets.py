@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, connections, models
@@ -110,7 +111,8 @@ class PolicyRecordQuerySet(models.QuerySet["PolicyRecord"]):
             " outcome_reason = %s, outcome_at = %s"
             " WHERE domain = %s AND (last_use IS NULL OR last_use < %s)"
         )
-        as_stored = connection.ops.adapt_datetimefield_value
+        # Most of them come at the same few moments.
+        as_stored = lru_cache(maxsize=64)(connection.ops.adapt_datetimefield_value)
         values = [
             (
                 as_stored(at),

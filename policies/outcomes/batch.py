@@ -183,6 +183,7 @@ def _domain(name: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=4096)
 def _policy_key(policy: ResultPolicy) -> PolicyKey:
     return PolicyKey.make(
         text.code(str(policy.type), 32),

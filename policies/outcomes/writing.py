@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
 
@@ -135,25 +135,29 @@ def _detail_columns(key: DetailKey, count: Count) -> dict[str, object]:
 
 def _totals(rows: Rows) -> list[dict[str, object]]:
     """What the rows add to the sums of their days: of all lookups, and of each result type."""
-    totals: Counter[tuple[date, str, str, str, str]] = Counter()
+    totals: defaultdict[tuple[date, str, str, str], Counter[str]] = defaultdict(Counter)
     for key, row in rows.items():
         place = (key.day, str(key.kind), str(key.source))
-        totals[*place, "", "count"] += row.count
-        totals[*place, "", "failed"] += row.failed
-        totals[*place, "", "fallbacks"] += row.fallbacks
+        total = totals[*place, ""]
+        total["count"] += row.count
+        if not row.details:
+            continue
+        total["failed"] += row.failed
+        total["fallbacks"] += row.fallbacks
         if key.kind is Kind.RESOLVER:
             continue
         for detail, count in row.details.items():
-            totals[*place, detail.result_type, "count"] += count.count
-            totals[*place, detail.result_type, "failed"] += count.count
-            totals[*place, detail.result_type, "fallbacks"] += count.count * detail.is_fallback
+            total = totals[*place, detail.result_type]
+            total["count"] += count.count
+            total["failed"] += count.count
+            total["fallbacks"] += count.count * detail.is_fallback
     return [
         {
             "day": day,
             "kind": kind,
             "source": source,
             "result_type": result_type,
-            **{name: totals[day, kind, source, result_type, name] for name in COUNTS},
+            **{name: total[name] for name in COUNTS},
         }
-        for day, kind, source, result_type in {place[:4] for place in totals}
+        for (day, kind, source, result_type), total in totals.items()
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from policies.decide import policy_result
@@ -57,12 +58,22 @@ class Held:
 
     def result(self, name: Domain) -> Result:
         """The TLSRPT result of a use while nothing fails."""
-        return policy_result(name.ascii, self.policy(), "" if self.edited else self.text)
+        return _result(name.ascii, self.mode, self.mx, "" if self.edited else self.text)
 
     def policy(self) -> Policy:
         """The policy that it says, without its extensions."""
-        mx = [MXPattern(pattern) for pattern in self.mx]
-        return Policy(version="STSv1", mode=Mode(self.mode), mx=mx, max_age=0, extensions=[])
+        return _policy(self.mode, self.mx)
+
+
+def _policy(mode: str, mx: tuple[str, ...]) -> Policy:
+    patterns = [MXPattern(pattern) for pattern in mx]
+    return Policy(version="STSv1", mode=Mode(mode), mx=patterns, max_age=0, extensions=[])
+
+
+@lru_cache(maxsize=4096)
+def _result(name: str, mode: str, mx: tuple[str, ...], text: str) -> Result:
+    # Every two seconds that of each domain in use is asked for, and they seldom change.
+    return policy_result(name, _policy(mode, mx), text)
 
 
 def held(row: PolicyRecord, now: datetime) -> Held:
