@@ -21,9 +21,10 @@ from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.utils.functional import cached_property
 
-from policies import cache, listing, tasks, tokens
+from policies import cache, exceptions, listing, tasks, tokens
+from policies.exception_forms import PolicyExceptionForm, powers
 from policies.forms import PolicyRecordForm
-from policies.models import ApiToken, Fetch, PolicyRecord
+from policies.models import ApiToken, Fetch, PolicyException, PolicyRecord
 from policies.querysets import PolicyRecordQuerySet
 from policies.templatetags.ui import duration
 
@@ -278,6 +279,65 @@ class PolicyRecordAdmin(admin.ModelAdmin):
 
     def has_refetch_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("policies.refetch_policyrecord")
+
+
+@admin.register(PolicyException)
+class PolicyExceptionAdmin(admin.ModelAdmin):
+    """Exceptions, checked as everywhere; `/exceptions/` is the page for every day."""
+
+    list_display = ("target_or_everything", "scope", "action", "since", "until", "ended", "uses")
+    list_display_links = ("target_or_everything",)
+    list_filter = ("action", "scope")
+    search_fields = ("target", "reason")
+    list_per_page = 50
+    show_full_result_count = False
+    paginator = CappedPaginator
+    readonly_fields = ("created", "ended", "uses", "last_use")
+    form = PolicyExceptionForm
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        may = powers(request.user)
+
+        class ByUser(form):  # type: ignore[misc, valid-type]
+            def __init__(self, *args: Any, **options: Any) -> None:
+                super().__init__(*args, powers=may, **options)
+
+        return ByUser
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"owner": request.user.get_username()} | super().get_changeform_initial_data(request)
+
+    def get_fields(self, request: HttpRequest, obj: PolicyException | None = None) -> Any:
+        given = [*PolicyExceptionForm.Meta.fields, "shown"]
+        if powers(request.user).endless:
+            given.append("endless")
+        return [*given, *self.readonly_fields] if obj else given
+
+    def has_change_permission(
+        self, request: HttpRequest, obj: PolicyException | None = None
+    ) -> bool:
+        """What has ended is history, and a pause is ended at /exceptions/, not drawn out."""
+        if obj is not None and (obj.ended is not None or obj.scope == obj.Scope.EVERYTHING):
+            return False
+        return super().has_change_permission(request, obj)
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: PolicyException,
+        form: ModelForm[PolicyException],
+        change: bool,
+    ) -> None:
+        assert isinstance(form, PolicyExceptionForm)  # noqa: S101 - the class above says so
+        assert form.rule is not None  # noqa: S101 - it is valid
+        exceptions.store(obj, form.rule, form.powers, timezone.now())
+
+    @admin.display(description="About", ordering="target")
+    def target_or_everything(self, row: PolicyException) -> str:
+        return row.target or "everything"
 
 
 @admin.register(Fetch)

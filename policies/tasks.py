@@ -15,6 +15,7 @@ from mtastsweb import requestid
 from policies import (
     cache,
     changes,
+    exceptions,
     fetches,
     heartbeats,
     jobs,
@@ -104,6 +105,7 @@ def _tick() -> None:
     fetches.give_up(queued_before=now - QUEUED_LIMIT, started_before=now - 2 * longest)
     fetches.prune(now)
     changes.prune(now)
+    exceptions.close_lapsed(now)
     jobs.tidy()
     heartbeats.forget(now)
     outcomes.prune(now)

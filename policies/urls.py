@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path, register_converter
-from django.urls.converters import StringConverter
+from django.urls.converters import IntConverter, StringConverter
 from django.views.generic import RedirectView
 
 from policies.api import views as api
@@ -12,6 +12,7 @@ from policies.views import (
     audit,
     bulk,
     check,
+    exceptions,
     fetches,
     glossary,
     jobs,
@@ -29,7 +30,14 @@ class ActionConverter(StringConverter):
     regex = "|".join(bulk.PERMISSIONS)
 
 
+class KeyConverter(IntConverter):
+    """A number that a row can have: no database takes longer ones."""
+
+    regex = "[0-9]{1,18}"
+
+
 register_converter(ActionConverter, "action")
+register_converter(KeyConverter, "int64")
 
 app_name = "policies"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -60,6 +68,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("check/store/", check.store, name="check-store"),
     path("check/<uuid:run_id>/", check.result, name="check-result"),
     path("trouble/", trouble.index, name="trouble"),
+    path("exceptions/", exceptions.index, name="exceptions"),
+    path("exceptions/add/", exceptions.add, name="exception-add"),
+    path("exceptions/pause/", exceptions.pause, name="exception-pause"),
+    path("exceptions/export", exceptions.export, name="exception-export"),
+    path("exceptions/import/", exceptions.import_, name="exception-import"),
+    path("exceptions/<int64:pk>/", exceptions.edit, name="exception"),
+    path("exceptions/<int64:pk>/end/", exceptions.end, name="exception-end"),
     path("status/", status.index, name="status"),
     path("glossary/", glossary.index, name="glossary"),
     path("api/v1/", api.index, name="api"),

@@ -6,7 +6,7 @@ in as an argument; no database is asked here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from policies.mtasts.errors import MTASTSError
 from policies.mtasts.https import PolicyFetcher
 from policies.socketmap.dane import DaneCheck, Verdict
 from policies.socketmap.domainfile import DomainFile
+from policies.socketmap.exceptions import Rules, may_allow
 
 if TYPE_CHECKING:
     from mtastsweb.environment import Environment, OnDNSError
@@ -76,19 +77,21 @@ class Kept:
     """What the cache holds of a domain; all empty where there is no row.
 
     `cached`: None where nothing valid is held. `was_enforced`: an enforce policy was in force in
-    the last 30 days.
+    the last 30 days. `exceptions`: all that may count.
     """
 
     cached: Cached | None = None
     valid_end: datetime | None = None
     was_enforced: bool = False
+    exceptions: Rules = field(default_factory=Rules)
 
 
-def kept(row: PolicyRecord | None, now: datetime) -> Kept:
-    """What a row of the cache says."""
+def kept(row: PolicyRecord | None, now: datetime, exceptions: Rules) -> Kept:
+    """What a row of the cache says, and all exceptions."""
     if row is None:
-        return Kept()
-    return Kept(rows.cached(row, now), row.valid_end, row.held_enforce_since(now - REMEMBERED))
+        return Kept(exceptions=exceptions)
+    was_enforced = row.held_enforce_since(now - REMEMBERED)
+    return Kept(rows.cached(row, now), row.valid_end, was_enforced, exceptions)
 
 
 def run(name: Domain, given: Tools, held: Kept, tell: Tell) -> Report:
@@ -98,9 +101,24 @@ def run(name: Domain, given: Tools, held: Kept, tell: Tell) -> Report:
     fetched = fetch(name, given.fetcher, teller) if isinstance(looked, Record) else None
     judged = _policy_in_force(fetched, held.cached)
     fit = mailhosts.look(name, judged, given.resolver, teller) if judged else None
-    dane = _dane(name, given.dane, teller) if _may_enforce(fetched, held.cached) else None
-    found = Found(looked, fetched, dane, fit, held.cached, held.valid_end, held.was_enforced)
-    return report(name, found, given.on_dns_error, datetime.now(UTC))
+    now = datetime.now(UTC)
+    asks_dane = _may_enforce(fetched, held.cached) or _is_excepted(name, fetched, held, now)
+    dane = _dane(name, given.dane, teller) if asks_dane else None
+    found = Found(
+        looked, fetched, dane, fit, held.cached, held.valid_end, held.was_enforced, held.exceptions
+    )
+    return report(name, found, given.on_dns_error, now)
+
+
+def _is_excepted(name: Domain, fetched: Fetched | None, held: Kept, now: datetime) -> bool:
+    """Whether an exception would have Postfix enforce something, now or from the cache."""
+    fresh = None if fetched is None or isinstance(fetched, MTASTSError) else fetched.policy
+    cached = held.cached.policy if held.cached else None
+    for policy in (fresh, cached):
+        rule = held.exceptions.find(name.ascii, policy.mx if policy else (), now)
+        if rule is not None and may_allow(rule, policy):
+            return True
+    return False
 
 
 def _policy_in_force(fetched: Fetched | None, cached: Cached | None) -> Policy | None:

@@ -89,7 +89,8 @@ class Report:
     `verdict`: in plain words. `cached`: what the cache holds, in words. `result`,
     `cached_result`: what a TLS report would say (RFC 8460 section 4.4), as JSON.
     `has_record`: a refetch would find a record, and store what it fetches. `is_reported`: False
-    where DNS fails and nothing is cached, for it may be our resolver's fault.
+    where DNS fails and nothing is cached, for it may be our resolver's fault. `exception`: which
+    one counts, in words, empty for none.
     """
 
     state: State
@@ -100,6 +101,7 @@ class Report:
     cached_result: str
     has_record: bool
     is_reported: bool
+    exception: str = ""
 
     @property
     def word(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from policies.decide import NEEDS_FETCH, Answer, Cached, Store, decide
 from policies.mtasts import Domain, Mode, Record
 from policies.mtasts.errors import DNSError, MTASTSError
 from policies.mtasts.mxfit import Finding
+from policies.socketmap.exceptions import Rule, Rules, apply
 from policies.socketmap.reply import NOT_FOUND, reply
 from policies.socketmap.server.caution import on_dns_error
 from policies.tlsrpt import words
@@ -28,9 +29,11 @@ MAPS = {"postfix": False, "postfix-tlsrpt": True}
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What DNS, the policy host and the cache say. The last three are of the cache's row.
+    """What DNS, the policy host and the cache say. `cached`, `valid_end`
+    and `was_enforced` are of the cache's row.
 
     `fit`: how the mail hosts fit; None where they were not asked for, or DNS did not say.
+    `exceptions`: those that may count.
     """
 
     look: Look
@@ -40,6 +43,7 @@ class Found:
     cached: Cached | None
     valid_end: datetime | None
     was_enforced: bool
+    exceptions: Rules = field(default_factory=Rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +63,20 @@ def report(name: Domain, found: Found, setting: OnDNSError, now: datetime) -> Re
     return Report(
         state=state,
         verdict=verdict,
+        exception=_said_of(_rule(name, cached, found, now) or _rule(name, fresh, found, now)),
         cached=_of_cache(found),
         replies=tuple(
             Reply(
                 map_name,
-                _reply(name, fresh, found, setting, tlsrpt=tlsrpt, was_enforced=False),
+                _reply(name, fresh, found, setting, now, tlsrpt=tlsrpt, was_enforced=False),
                 _reply(
-                    name, cached, found, setting, tlsrpt=tlsrpt, was_enforced=found.was_enforced
+                    name,
+                    cached,
+                    found,
+                    setting,
+                    now,
+                    tlsrpt=tlsrpt,
+                    was_enforced=found.was_enforced,
                 ),
             )
             for map_name, tlsrpt in MAPS.items()
@@ -92,12 +103,21 @@ def _reply(
     outcome: _Outcome,
     found: Found,
     setting: OnDNSError,
+    now: datetime,
     *,
     tlsrpt: bool,
     was_enforced: bool,
 ) -> str:
-    """What Postfix gets."""
+    """What Postfix gets, under the exception that counts if there is one."""
     policy, error = outcome.answer.policy, outcome.answer.error
+    rule = _rule(name, outcome, found, now)
+    if rule is not None:
+        told = apply(
+            rule, policy, name, tlsrpt=tlsrpt, policy_text=outcome.text, edited=outcome.edited
+        )
+        if told is not None:
+            dane = found.dane.override if found.dane else None
+            return (dane if dane is not None and told.startswith(b"OK ") else told).decode()
     if policy is None and error is None:
         payload = NOT_FOUND
     elif policy is None:
@@ -114,6 +134,22 @@ def _reply(
             policy, name, tlsrpt=tlsrpt, policy_text=outcome.text, edited=outcome.edited
         )
     return payload.decode()
+
+
+def _rule(name: Domain, outcome: _Outcome, found: Found, now: datetime) -> Rule | None:
+    policy = outcome.answer.policy
+    return found.exceptions.find(name.ascii, policy.mx if policy else (), now)
+
+
+def _said_of(rule: Rule | None) -> str:
+    """That an exception counts; empty where none does."""
+    if rule is None:
+        return ""
+    end = f"until {shown_time(rule.until)}" if rule.until else "without end"
+    return (
+        f"An exception counts: {rule.action} for {rule.shown_target}, {end}, of {rule.owner}:"
+        f" {rule.reason}. What Postfix gets is shown as it is under it."
+    )
 
 
 def _verdict(name: Domain, fresh: Answer, found: Found) -> tuple[State, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from django import template
 from django.template.context import Context
@@ -15,8 +16,9 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from policies import alerts, diffs
+from policies import alerts, diffs, exceptions
 from policies.mtasts import DomainNameError, parse_domain
+from policies.socketmap.exceptions import Rule
 
 register = template.Library()
 
@@ -92,6 +94,7 @@ class NavItem:
 
 NAV = (
     Place("Policies", "policies:list"),
+    Place("Exceptions", "policies:exceptions", needs="policies.view_policyexception"),
     Place("Fetches", "policies:fetches"),
     Place("Outcomes", "policies:outcomes"),
     Place("Alerts", "policies:alerts", count=alerts.unread),
@@ -215,6 +218,29 @@ def badge(word: str, kind: str = "", title: str = "") -> SafeString:
     chosen = Kind(kind) if kind else KINDS.get(word, Kind.IDLE)
     hint = format_html(' title="{}"', title) if title else ""
     return format_html('<span class="badge {}"{}>{}</span>', chosen, hint, word)
+
+
+@register.filter
+def exception_kind(action: str) -> str:
+    """How an exception's action is meant: skip takes protection away, the others add to it."""
+    return Kind.BAD if action == "skip" else Kind.WARN
+
+
+@register.simple_tag
+def exception_badge(rule: Rule) -> SafeString:
+    """That an exception counts, with its reason on hover."""
+    end = f"until {rule.until:%Y-%m-%d %H:%M} UTC" if rule.until else "without end"
+    title = f"{rule.shown_target}, {end}, {rule.owner}: {rule.reason}"
+    return badge(f"exception: {rule.action}", exception_kind(rule.action), title)
+
+
+@register.inclusion_tag("exceptions/pause_bar.html", takes_context=True)
+def pause_bar(context: Context) -> dict[str, Any]:
+    """Says that enforcement is paused, to whoever is logged in: one query of every page."""
+    user = context.get("user")
+    if user is None or not user.is_authenticated:
+        return {"pause": None}
+    return {"pause": exceptions.pause(timezone.now())}
 
 
 @register.simple_tag

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from policies import tasks
+from policies import exceptions, tasks
 from policies.check import kept, runs
 from policies.check.findings import Finding, Stage
 from policies.models import PolicyRecord
@@ -44,9 +44,9 @@ def index(request: HttpRequest) -> HttpResponse:
         return _page(request, typed=request.GET.get("domain", ""))
     typed = request.POST.get("domain", "").strip()
     try:
-        name = parse_domain(typed)
+        name, now = parse_domain(typed), timezone.now()
         row = PolicyRecord.objects.filter(domain=name.unicode).first()
-        run = runs.start(name, kept(row, timezone.now()), _user(request).pk)
+        run = runs.start(name, kept(row, now, exceptions.current(now)), _user(request).pk)
     except DomainNameError as error:
         return _page(request, typed=typed, error=f"This is no domain name: {error}.")
     except ValueError as error:  # of the trusted roots, which may have gone since the start

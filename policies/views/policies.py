@@ -37,7 +37,9 @@ from policies.check.mailhosts import Judged, judge
 from policies.models import Fetch, MXCheck, PolicyRecord
 from policies.mtasts import Domain, DomainNameError, Mode, parse_domain
 from policies.mtasts.mxfit import Fit, Named
+from policies.socketmap.exceptions import Rule
 from policies.tlsrpt import words
+from policies.views import excepting
 
 VIEW = "policies.view_policyrecord"
 REFETCH = "policies.refetch_policyrecord"
@@ -58,6 +60,7 @@ class Row:
     fetch: Fetch | None
     outcome: words.Outcome | None
     expired: bool
+    exception: Rule | None = None
 
     @property
     def state(self) -> str:
@@ -181,6 +184,7 @@ def detail(request: HttpRequest, domain: str) -> HttpResponse:
             "versions": versions.of(record.domain, VERSIONS_SHOWN),
             "log": _log(record),
             "life": _life(record, now),
+            "excepted": excepting.of_row(record, now),
             "mail": _mail(record),
         },
     )
@@ -246,7 +250,7 @@ def _find(domain: str) -> PolicyRecord:
 
 
 def _rows(records: list[PolicyRecord]) -> list[Row]:
-    """With each one's open fetch, or the last one that an operator asked for: one query."""
+    """With each one's open fetch, or the last one that an operator asked for: two queries."""
     # By the index of sources, SQLite would read all that operators ever asked for.
     asked = Fetch.objects.alias(bare_source=Coalesce("source", "source")).filter(
         domain__in=[record.domain for record in records], bare_source=Fetch.Source.OPERATOR
@@ -254,8 +258,15 @@ def _rows(records: list[PolicyRecord]) -> list[Row]:
     last = asked.order_by().values("domain").annotate(last=Max("pk")).values("last")
     latest = {fetch.domain: fetch for fetch in Fetch.objects.filter(pk__in=last)}
     now = timezone.now()
+    excepted = excepting.of_rows(records, now)
     return [
-        Row(record, latest.get(record.domain), _outcome(record), not record.is_valid(now))
+        Row(
+            record,
+            latest.get(record.domain),
+            _outcome(record),
+            not record.is_valid(now),
+            excepted.get(record.domain),
+        )
         for record in records
     ]
 

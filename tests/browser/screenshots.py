@@ -59,6 +59,9 @@ PAGES = {
     "policy-long": "/policies/"
     "very-long-name-of-an-organisation-that-has-thought-about-it.departments.example/",
     "delete": "/policies/bank.example/delete/",
+    "exceptions": "/exceptions/",
+    "exception-add": "/exceptions/add/",
+    "exception-import": "/exceptions/import/",
     "outcomes": "/outcomes/",
     "fetches": "/fetches/",
     "check": "/check/",

@@ -25,7 +25,8 @@ OURS = [
     "/policies/", "/policies/?q=axe.example&mode=enforce", "/policies/?q=nothing-like-it",
     "/policies/good.axe.example/", "/policies/backing-off.axe.example/",
     "/policies/xn--mnchen-3ya.axe.example/", "/policies/good.axe.example/delete/",
-    "/outcomes/", "/fetches/", "/check/", "/status/", "/audit/", "/glossary/",
+    "/outcomes/", "/fetches/", "/check/", "/status/", "/audit/", "/glossary/", "/exceptions/",
+    "/exceptions/add/", "/exceptions/import/", "/exceptions/pause/", "/exceptions/?q=nothing",
     "/accounts/password/",
 ]  # fmt: skip
 OPEN = ["/accounts/login/", "/setup/x/", "/nowhere"]

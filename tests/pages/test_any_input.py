@@ -123,3 +123,47 @@ def test_a_cursor_that_is_none_of_ours_begins_at_the_beginning(name: str, text: 
     cursor = listing.Cursor.read(text, listing.SORTS[name])
     if cursor is not None:
         assert listing.Cursor.read(str(cursor), listing.SORTS[name]) == cursor
+
+
+filters_ = st.sampled_from(["q", "state", "action", "scope", "page"])
+
+
+@quickly
+@given(st.lists(st.tuples(filters_, texts), max_size=5))
+def test_the_exceptions_take_any_query(as_: As, query: list[tuple[str, str]]) -> None:
+    text = urlencode([(key, value.encode("utf-8", "surrogatepass")) for key, value in query])
+    assert as_("viewer").get(f"/exceptions/?{text}").status_code == 200
+    assert as_("operator").get(f"/exceptions/add/?{text}").status_code == 200
+
+
+fields = st.sampled_from(
+    ["scope", "target", "action", "policy_text", "level", "match", "reason", "owner", "since",
+     "until", "endless", "shown"]
+)  # fmt: skip
+typed = texts | st.sampled_from(
+    ["domain", "suffix", "mx", "everything", "pin", "require", "secure", "a.example", ".a.example",
+     "2026-01-01T00:00", "9999-12-31T23:59", "0001-01-01T00:00", "mx.example hostname"]
+)  # fmt: skip
+
+
+@quickly
+@given(st.dictionaries(fields, typed))
+def test_any_exception_that_is_typed_is_made_or_told_what_is_wrong(
+    as_: As, form: dict[str, str]
+) -> None:
+    body = urlencode({key: value.encode("utf-8", "surrogatepass") for key, value in form.items()})
+    answer = as_("administrator").post(
+        "/exceptions/add/", body, content_type="application/x-www-form-urlencoded"
+    )
+    assert answer.status_code in (200, 303)
+
+
+@quickly
+@given(st.text(max_size=200), st.sampled_from(["", "all", "rest", "x"]))
+def test_any_table_is_taken_or_told_what_is_wrong(as_: As, table: str, do: str) -> None:
+    form = {"table": table, "reason": "r", "days": "7", "do": do}
+    body = urlencode({key: value.encode("utf-8", "surrogatepass") for key, value in form.items()})
+    answer = as_("operator").post(
+        "/exceptions/import/", body, content_type="application/x-www-form-urlencoded"
+    )
+    assert answer.status_code in (200, 303)

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from policies.models import Fetch, MXCheck, PolicyRecord
+from policies.models import Fetch, MXCheck, PolicyException, PolicyRecord
 from policies.mtasts.mxfit import MailHost
 from tests.pages import making
 from tests.pages.conftest import As, someone
@@ -17,6 +17,9 @@ pytestmark = pytest.mark.django_db
 
 WHO = 2
 """The session and its user …"""
+
+PAUSE = 1
+"""… whether enforcement is paused, on each whole page …"""
 
 MAY = 2
 """… and what the user may do, by groups and by name, where that is asked."""
@@ -42,25 +45,41 @@ def troubles(count: int) -> None:
         check.save()
 
 
+def excepted(count: int) -> None:
+    making.record("one.example")
+    PolicyException.objects.bulk_create(
+        PolicyException(
+            scope="domain", target=f"d{at}.example", action="skip", reason="r", owner="o",
+            until=timezone.now() + making.DAY,
+        )
+        for at in range(count)
+    )  # fmt: skip
+
+
 PAGES: list[tuple[str, str, Callable[[int], object], int]] = [
-    # A page of rows, their fetches, the tiles' counts and the newest change.
-    ("/policies/", "operator", making.many, WHO + MAY + 4),
+    # A page of rows, their fetches, their exceptions, the tiles' counts and the newest change.
+    ("/policies/", "operator", making.many, WHO + PAUSE + MAY + 5),
     # The same, and a count for each condition that has an index.
     (
         "/policies/?q=d0&mode=enforce&state=valid&sort=domain",
         "operator",
         making.many,
-        WHO + MAY + 4 + 2,
+        WHO + PAUSE + MAY + 5 + 2,
     ),
-    ("/policies/d000000.example/row/", "operator", making.many, WHO + MAY + 2),
+    ("/policies/d000000.example/row/", "operator", making.many, WHO + MAY + 3),
     # The row, its fetches, its outcomes by day and by cause, its versions, what people did, its
-    # mail hosts.
-    ("/policies/one.example/", "operator", fetches, WHO + MAY + 7),
+    # mail hosts, its exceptions.
+    ("/policies/one.example/", "operator", fetches, WHO + PAUSE + MAY + 8),
     # What fails, certificates, mail hosts and their policies, exceptions, lookups.
-    ("/trouble/", "viewer", troubles, WHO + MAY + 6),
+    ("/trouble/", "viewer", troubles, WHO + PAUSE + MAY + 6),
+    # A page of exceptions; the form asks nothing more than whether there is one already.
+    ("/exceptions/", "operator", excepted, WHO + PAUSE + MAY + 1),
+    ("/exceptions/?state=ended&q=x&action=skip", "viewer", excepted, WHO + PAUSE + MAY + 1),
+    ("/exceptions/add/", "operator", excepted, WHO + PAUSE + MAY),
     # A page of rows, their count and the count of all that is filtered, and the filters' dates.
-    ("/admin/policies/policyrecord/", "superuser", making.many, WHO + 5),
-    ("/admin/policies/fetch/", "superuser", fetches, WHO + 2),
+    ("/admin/policies/policyrecord/", "superuser", making.many, WHO + PAUSE + 5),
+    ("/admin/policies/fetch/", "superuser", fetches, WHO + PAUSE + 2),
+    ("/admin/policies/policyexception/", "superuser", excepted, WHO + PAUSE + 2),
 ]
 
 
@@ -104,5 +123,6 @@ def test_no_query_reads_the_texts_of_a_whole_page(as_: As) -> None:
     making.many(3)
     with CaptureQueriesContext(connection) as captured:
         as_("viewer").get("/policies/")
-    assert not any("policy_text" in each["sql"] for each in captured)
+    text = '"policies_policyrecord"."policy_text"'
+    assert not any(text in each["sql"] for each in captured)
     assert PolicyRecord.objects.filter(last_use__lt=timezone.now()).count() == 0

@@ -13,10 +13,11 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from mtastsweb.values import Address
 from policies import setup
-from policies.models import PolicyRecord
+from policies.models import PolicyException, PolicyRecord
 from tests.pages import making
 from tests.pages.conftest import ROLES, As, someone
 
@@ -60,6 +61,17 @@ WRONG_METHOD = (LOGIN, 405, 405, 405, 405, 405)
 ONE = (CACHED,)
 NONE = (ABSENT,)
 NO_NAME = ("not a domain",)
+ORDINARY, NOWHERE, PAUSE = "1000001", "1000002", "1000003"
+"""Keys of exceptions, far beyond those that the database gives out by itself."""
+
+ADMINISTERS = (LOGIN, 403, 403, 403, 200, 200)
+PAUSES = (LOGIN, 403, 403, 403, 303, 303)
+SKIP = {
+    "scope": "domain", "target": "skipped.example", "action": "skip", "reason": "r", "owner": "o"
+}  # fmt: skip
+ENDLESS = SKIP | {"endless": "on", "until": "2999-01-01T00:00"}
+EVERYTHING = SKIP | {"scope": "everything", "target": ""}
+TABLE = {"table": "imported.example may", "reason": "r", "days": "7", "do": "all"}
 NO_CHECK = "8e1b4a2e-0000-4000-8000-000000000000"
 
 CASES = [
@@ -161,6 +173,29 @@ CASES = [
             ("-nowhere", ("v2/",)),
         )
     ),
+    Case("GET", "policies:exceptions", sees()),
+    Case("POST", "policies:exceptions", WRONG_METHOD),
+    Case("GET", "policies:exception-add", acts(200)),
+    Case("POST", "policies:exception-add", acts(200)),
+    Case("POST", "policies:exception-add", acts(), data=SKIP),
+    Case("POST", "policies:exception-add", (LOGIN, 403, 403, 200, 303, 303), data=ENDLESS),
+    Case("POST", "policies:exception-add", (LOGIN, 403, 403, 200, 200, 200), data=EVERYTHING),
+    Case("GET", "policies:exception", acts(200), (ORDINARY,)),
+    Case("GET", "policies:exception", acts(404), (NOWHERE,)),
+    Case("POST", "policies:exception", acts(), (ORDINARY,), data=SKIP),
+    Case("GET", "policies:exception-end", acts(200), (ORDINARY,)),
+    Case("POST", "policies:exception-end", acts(), (ORDINARY,)),
+    Case("POST", "policies:exception-end", acts(404), (NOWHERE,)),
+    Case("GET", "policies:exception-end", ADMINISTERS, (PAUSE,)),
+    Case("POST", "policies:exception-end", PAUSES, (PAUSE,)),
+    Case("GET", "policies:exception-pause", ADMINISTERS),
+    Case("POST", "policies:exception-pause", ADMINISTERS),
+    Case("POST", "policies:exception-pause", PAUSES, data={"hours": "1", "reason": "r"}),
+    Case("GET", "policies:exception-export", sees()),
+    Case("POST", "policies:exception-export", WRONG_METHOD),
+    Case("GET", "policies:exception-import", acts(200)),
+    Case("POST", "policies:exception-import", acts(200)),
+    Case("POST", "policies:exception-import", acts(), data=TABLE),
     Case("GET", "policies:setup", everybody(410), ("a-link-of-ours-that-is-used",)),
     Case("POST", "policies:setup", everybody(410), ("a-link-of-ours-that-is-used",)),
 ]
@@ -170,6 +205,7 @@ ADMINISTERED = {
     # model: (operator's, administrator's and superuser's)
     "policies.policyrecord": ((200, 200, 403, 200), (200, 200, 200, 200)),
     "policies.apitoken": ((403, 403, 403, 403), (200, 200, 200, 200)),
+    "policies.policyexception": ((200, 200, 200, 403), (200, 200, 200, 200)),
     "policies.fetch": ((200, 200, 403, 403), (200, 200, 403, 403)),
     "auth.user": ((403, 403, 403, 403), (200, 200, 200, 200)),
     "auth.group": ((403, 403, 403, 403), (200, 200, 200, 200)),
@@ -197,8 +233,18 @@ def test_each_address_answers_each_role_as_it_should(case: Case, as_: As) -> Non
     for role in ROLES:
         PolicyRecord.objects.all().delete()
         making.record(CACHED)
+        exceptions_made()
         answers[role] = ask(as_(role), case)
     assert answers == dict(zip(ROLES, case.statuses, strict=True))
+
+
+def exceptions_made() -> None:
+    """One that an operator may change, and a pause unless that is to be made."""
+    PolicyException.objects.all().delete()
+    given = {"action": "skip", "reason": "r", "owner": "o", "until": timezone.now() + making.DAY}
+    PolicyException.objects.create(pk=int(ORDINARY), scope="domain", target=CACHED, **given)
+    # One without `ended` would be in the way of the pause that is tried.
+    PolicyException.objects.create(pk=int(PAUSE), scope="everything", ended=timezone.now(), **given)
 
 
 def ask(client: Client, case: Case) -> int:
@@ -305,8 +351,14 @@ def _token() -> object:
     return tokens.make(someone("viewer"), "a script", timezone.now() + tokens.LIFETIME)[0]
 
 
+def _exception() -> object:
+    exceptions_made()
+    return PolicyException.objects.get(pk=int(ORDINARY))
+
+
 MAKERS = {
     "policies.apitoken": _token,
+    "policies.policyexception": _exception,
     "policies.policyrecord": lambda: making.record(CACHED),
     "policies.fetch": _fetch,
     "axes.accessattempt": lambda: _attempt("AccessAttempt", failures_since_start=1),

@@ -21,11 +21,12 @@ from mtastsweb.environment import OnDANE, OnDNSError
 from mtastsweb.values import nameserver
 from policies import cache
 from policies.check import runs
-from policies.models import Fetch, PolicyRecord
+from policies.models import Fetch, PolicyException, PolicyRecord
 from policies.mtasts import parse_policy
 from tests.lab import answers, replies
 from tests.lab.certificate import Certificate
 from tests.pages.conftest import As, someone
+from tests.worlds import NOON
 
 if TYPE_CHECKING:
     from tests.lab.lab import Host, Lab
@@ -688,6 +689,47 @@ class TestRuns:
         )
 
 
+@pytest.mark.parametrize(
+    ("fields", "said", "reply"),
+    [
+        ({"action": "skip"}, "skip for example.test", "postfix NOTFOUND"),
+        (
+            {"action": "pin", "policy_text": POLICY.replace("mx.example", "mx.pinned")},
+            "pin for example.test",
+            "postfix OK secure match=mx.pinned.test servername=hostname",
+        ),
+        (
+            {"action": "skip", "scope": "mx", "target": "*.example.test"},
+            "skip for *.example.test",
+            "postfix NOTFOUND",
+        ),
+        (
+            {"action": "require", "level": "encrypt"},
+            "require for example.test",
+            "postfix OK secure match=mx.example.test",
+        ),
+    ],
+)
+def test_an_exception_is_told_and_the_reply_is_the_one_under_it(
+    fields: dict[str, str], said: str, reply: str, host: Host, operator: Client
+) -> None:
+    given = {"scope": "domain", "target": DOMAIN, "reason": "ticket 42", "owner": "op"} | fields
+    PolicyException.objects.create(since=NOON, **given)
+    page = checked(operator)
+    assert f"An exception counts: {said}, without end, of op: ticket 42" in page
+    assert reply in page
+    assert '"policy-type": "sts"' in page, "what is reported is the truth"
+
+
+def test_a_requirement_is_told_for_a_domain_without_a_policy(host: Host, operator: Client) -> None:
+    host.txt = None
+    PolicyException.objects.create(
+        scope="suffix", target=".test", action="require", level="secure", match=["nexthop"],
+        reason="r", owner="o", since=NOON,
+    )  # fmt: skip
+    assert "postfix OK secure match=nexthop servername=hostname" in checked(operator)
+
+
 @pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("operator", 200)])
 def test_checking_is_for_operators(as_: As, role: str, status: int) -> None:
     assert as_(role).get("/check/").status_code == status
@@ -698,5 +740,5 @@ def test_a_page_asks_the_database_the_same_however_much_is_found(
 ) -> None:
     address = operator.post("/check/", {"domain": DOMAIN}).headers["Location"]
     checked(operator)
-    with django_assert_num_queries(5):  # session, user, two of permissions, the row
+    with django_assert_num_queries(6):  # session, user, two of permissions, the row, the pause
         operator.get(address)

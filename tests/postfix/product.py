@@ -19,7 +19,7 @@ def migrated(directory: Path) -> dict[str, str]:
     """The environment of a product whose data is in `directory`, with its database made."""
     inherited = {name: value for name, value in os.environ.items() if not is_of_the_product(name)}
     environment = inherited | {"DATA_DIR": str(directory), "PYTHONUNBUFFERED": "1"}
-    _manage("migrate", "--verbosity", "0", environment=environment)
+    manage("migrate", "--verbosity", "0", environment=environment)
     return environment
 
 
@@ -45,7 +45,8 @@ def socketmap(environment: Mapping[str, str]) -> Iterator[str]:
             said.close()
 
 
-def _manage(*arguments: str, environment: Mapping[str, str]) -> None:
+def manage(*arguments: str, environment: Mapping[str, str]) -> None:
+    """Runs `manage.py …`."""
     command = [sys.executable, "manage.py", *arguments]
     subprocess.run(command, cwd=BASE_DIR, env=environment, check=True, timeout=120)
 
