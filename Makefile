@@ -39,8 +39,9 @@ types: $(VENV)/tests.stamp ## Check the types
 
 check: lint types test ## All of the above, as CI does
 
-bench: $(VENV)/tests.stamp ## Measure (bench)
+bench: $(VENV)/tests.stamp ## Measure answers, pages and the refresh, half an hour (docs/benchmarks*.md)
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.refresh
 	$(BIN)/python -m bench.pages $(POLICIES)
 
 docs: $(VENV)/docs.stamp ## Build the documentation as a site, into site/

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from pathlib import Path
 from bench.load import ask
 from bench.names import cached_names
 from bench.processes import ROOT, free_port
-from bench.report import show
+from bench.report import machine, show
 
 POLICIES = 20_000
 EVERY = 33
@@ -183,13 +183,69 @@ def _pss(data_dir: str) -> float:
     return total / 1024
 
 
+PAGE = ROOT / "docs" / "benchmarks-refresh.md"
+
+_INTRODUCTION = (
+    "Written by `python -m bench.refresh`, with the laboratory's name server and policy hosts on"
+    " the same processors. {count:,} policies, of whose hosts three in a hundred hang until"
+    " `MTASTS_FETCH_TIMEOUT={timeout}`."
+)
+
+
+def _text(
+    count: int, at_once: Refreshed, as_due: Refreshed, idle: Felt, busy: Felt, memory: float
+) -> str:
+    lines = [
+        "# Benchmarks of the refresh",
+        "",
+        _INTRODUCTION.format(count=count, timeout=FETCH_TIMEOUT),
+        "",
+        *(f"- {name}: {value}" for name, value in machine().items()),
+    ]
+    for title, names, values in (
+        (
+            "All due at once",
+            ("policies a second", "CPU ms each", "failed", "memory MiB"),
+            (
+                f"{at_once.steady:.0f}",
+                f"{at_once.cpu:.1f}",
+                f"{at_once.failed}",
+                f"{at_once.memory:.0f}",
+            ),
+        ),
+        (
+            f"As they come due, {DUE:.0f} a second",
+            ("latest healthy domain after its plan, s", "CPU ms each", "failed"),
+            (f"{as_due.late:.0f}", f"{as_due.cpu:.1f}", f"{as_due.failed}"),
+        ),
+    ):
+        lines += ["", f"## {title}", "", _row(names), _row(["---"] * len(names)), _row(values)]
+    lines += ["", "## What others feel", "", _row(("ms", "idle", "flat out", "ratio"))]
+    lines += [_row(["---"] * 4)]
+    for name, quiet, loud in (
+        ("the list's page, p95", idle.page_p95, busy.page_p95),
+        ("an answer from memory, p99", idle.answer_p99, busy.answer_p99),
+    ):
+        lines += [_row((name, f"{quiet:.2f}", f"{loud:.2f}", f"{loud / quiet:.1f}"))]
+    lines += ["", f"All processes of the product, idle: {memory:.0f} MiB (PSS).", ""]
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else POLICIES
-    show(f"flat out: {refreshed(count, 0)}")
-    show(f"as it comes due: {refreshed(count, DUE, REFRESH_RATE='400')}")
+    at_once = refreshed(count, 0)
+    show(f"flat out: {at_once}")
+    as_due = refreshed(count, DUE, REFRESH_RATE="400")
+    show(f"as it comes due: {as_due}")
     idle, busy, memory = felt_and_memory(count)
     show(f"idle: {idle}, {memory:.0f} MiB")
     show(f"while it refreshes: {busy}")
+    PAGE.write_text(_text(count, at_once, as_due, idle, busy, memory))
+    show(f"Written: {PAGE}")
 
 
 if __name__ == "__main__":
