@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 TESTS ?= tests
 JOBS ?= 2
 POLICIES ?= 100000
+FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format types check bench docs clean
+.PHONY: help run demo test lint format types check bench fuzz audit docs clean
 .DELETE_ON_ERROR:
 
 help: ## This list
@@ -46,6 +47,16 @@ bench: $(VENV)/tests.stamp ## Measure answers, pages and the refresh, half an ho
 
 docs: $(VENV)/docs.stamp ## Build the documentation as a site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+fuzz: $(VENV)/tests.stamp ## Hostile input for every parser, for FUZZ_SECONDS
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m tests.fuzz
+
+# In an environment of its own: it looks at requirements, and is none.
+audit: $(VENV)/venv.stamp ## Known holes in the packages that it is made of (asks pypi.org)
+	@test -x $(VENV)/audit/bin/pip-audit || { \
+		$(BIN)/python -m venv $(VENV)/audit && \
+		$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
+	@$(VENV)/audit/bin/pip-audit --requirement requirements.txt
 
 clean: ## Remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.*

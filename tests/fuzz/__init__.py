@@ -1,0 +1,6 @@
+"""Hostile input for every parser: some of it at each test run, more by hand.
+
+make fuzz                        # hypothesis, ten minutes
+make fuzz FUZZ_SECONDS=3600
+python -m tests.fuzz policy      # one parser, led by coverage, where atheris is installed
+"""

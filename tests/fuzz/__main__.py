@@ -1,0 +1,80 @@
+"""`python -m tests.fuzz [TARGET…]`: hostile input for as long as FUZZ_SECONDS says (600).
+
+With atheris (pip install atheris, in a virtual environment of its own) and one target, coverage
+leads the way, until Ctrl-C; what comes after `--` goes to libFuzzer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+
+def main(arguments: Sequence[str]) -> int:
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    import django
+
+    django.setup()
+    from tests.fuzz.targets import TARGETS
+
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
+    parser.add_argument("--atheris", action="store_true", help="led by coverage; one target")
+    own, rest = parser.parse_known_args(arguments)
+    chosen = own.targets or list(TARGETS)
+    if unknown := set(chosen) - set(TARGETS):
+        parser.error(f"no target: {', '.join(sorted(unknown))}")
+    if own.atheris:
+        if len(chosen) != 1 or not find_spec("atheris"):
+            parser.error("--atheris wants one target, and atheris installed")
+        _led_by_coverage(chosen[0], rest)
+        return 0
+    return _by_hypothesis(chosen, float(os.environ.get("FUZZ_SECONDS", "600")))
+
+
+def _by_hypothesis(names: Sequence[str], seconds: float) -> int:
+    """Each target for its share of the time. Exit status 1 where one broke."""
+    from hypothesis import HealthCheck, given, settings
+
+    from tests.fuzz.inputs import INPUTS
+    from tests.fuzz.targets import TARGETS
+
+    broken = []
+    for name in names:
+        tried, end = 0, time.monotonic() + seconds / len(names)
+
+        @settings(
+            max_examples=2000, deadline=None, database=None,
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        @given(data=INPUTS)
+        def round_(data: bytes, name: str = name) -> None:
+            TARGETS[name](data)
+
+        try:
+            while time.monotonic() < end:
+                round_()
+                tried += 2000
+        except Exception as error:  # noqa: BLE001 - a finding, whatever it is
+            broken.append(name)
+            print(f"{name}: {error!r}", *getattr(error, "__notes__", ()), sep="\n  ")
+        print(f"{name}: {tried} inputs{', and a finding' if name in broken else ''}", flush=True)
+    return bool(broken)
+
+
+def _led_by_coverage(name: str, arguments: Sequence[str]) -> None:
+    import atheris
+
+    from tests.fuzz.targets import TARGETS
+
+    atheris.instrument_all()
+    atheris.Setup([sys.argv[0], *arguments], TARGETS[name])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
