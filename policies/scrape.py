@@ -19,7 +19,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from policies import metrics, queue, summary
+from policies import alerts, metrics, queue, summary
 from policies.models import Heartbeat, PolicyRecord, Summary
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ def _database(now: datetime) -> Iterator[Metric]:
     yield from _refresh(now)
     yield from _queue(now)
     yield _heartbeats()
+    yield _alerts()
 
 
 def _policies(counts: Mapping[str, int]) -> Iterator[Metric]:
@@ -153,6 +154,15 @@ def _heartbeats() -> Metric:
     )
     for node, kind, at in Heartbeat.objects.values_list("node", "kind", "at"):
         family.add_metric([node, kind], at.timestamp())
+    return family
+
+
+def _alerts() -> Metric:
+    family = GaugeMetricFamily(
+        "mtasts_alerts", "Open alerts, by what they are", labels=["severity", "kind", "state"]
+    )
+    for (severity, kind, state), number in alerts.open_counts().by.items():
+        family.add_metric([severity, kind, state], number)
     return family
 
 

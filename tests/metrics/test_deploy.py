@@ -96,4 +96,4 @@ def test_prometheus_takes_the_rules() -> None:
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "11 rules found" in done.stdout
+    assert "12 rules found" in done.stdout

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from policies import metrics, queue, scrape, summary, tasks, world
 from policies.metrics.families import Families
-from policies.models import Heartbeat, PolicyRecord
+from policies.models import Alert, Heartbeat, PolicyRecord
 from policies.mtasts import parse_domain
 from policies.mtasts.dns import Resolver
 from policies.mtasts.https import PolicyFetcher
@@ -39,7 +39,7 @@ DATABASE = {
     "mtasts_policies", "mtasts_policies_backing_off", "mtasts_policies_failing",
     "mtasts_policies_expiring", "mtasts_summary_timestamp_seconds", "mtasts_refresh_backlog",
     "mtasts_refresh_lag_seconds", "mtasts_queue_tasks", "mtasts_queue_oldest_seconds",
-    "mtasts_heartbeat_timestamp_seconds",
+    "mtasts_heartbeat_timestamp_seconds", "mtasts_alerts",
 }  # fmt: skip
 SOCKETMAP = {
     "mtasts_lookups_total", "mtasts_replies_total", "mtasts_socketmap_requests_total",
@@ -70,6 +70,10 @@ def database() -> None:
     )
     queue.put_tick()
     beat(seconds=1)
+    Alert.objects.create(
+        domain="bad.example", kind="record-gone", severity="warning", state="suspected",
+        found_by="lookup", opened_at=now, last_seen=now,
+    )  # fmt: skip
     summary.count(now)
 
 
@@ -142,8 +146,8 @@ class TestDatabase:
         self, count: int, django_assert_num_queries: Any
     ) -> None:
         making.many(count)
-        # The summary twice, two for modes, three for the refresh, two for the queue, heartbeats.
-        with django_assert_num_queries(10):
+        # The summary twice, two for modes, three for the refresh, two for the queue, two more.
+        with django_assert_num_queries(11):
             scraped()
 
     def test_without_it_the_processes_still_tell(self, monkeypatch: pytest.MonkeyPatch) -> None:
