@@ -13,6 +13,9 @@ import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+ROUND = 1000
+"""Inputs between looks at the clock."""
+
 
 def main(arguments: Sequence[str]) -> int:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
@@ -46,19 +49,15 @@ def _by_hypothesis(names: Sequence[str], seconds: float) -> int:
     broken = []
     for name in names:
         tried, end = 0, time.monotonic() + seconds / len(names)
-
-        @settings(
-            max_examples=2000, deadline=None, database=None,
+        limits = settings(
+            max_examples=ROUND, deadline=None, database=None,
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
-        @given(data=INPUTS)
-        def round_(data: bytes, name: str = name) -> None:
-            TARGETS[name](data)
-
+        some = limits(given(data=INPUTS)(TARGETS[name]))
         try:
             while time.monotonic() < end:
-                round_()
-                tried += 2000
+                some()
+                tried += ROUND
         except Exception as error:  # noqa: BLE001 - a finding, whatever it is
             broken.append(name)
             print(f"{name}: {error!r}", *getattr(error, "__notes__", ()), sep="\n  ")
