@@ -19,6 +19,8 @@ threads = 8
 timeout = 60  # seconds without a sign of life
 graceful_timeout = 8  # seconds; the supervisor kills after ten
 logconfig_dict = logs.configuration(settings.MTASTS.log_format)
+# Nobody's X-Forwarded-… is believed here; Django believes the proxy's, with WEB_HTTPS=1 alone.
+forwarded_allow_ips = ""
 control_socket_disable = True  # else a socket in the home directory takes commands
 
 

@@ -167,6 +167,17 @@ def file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
 
 
 @_deployment_check
+def privacy(environment: Environment) -> Iterator[CheckMessage]:
+    """Sessions, password hashes and the secret key are in there."""
+    if environment.data_dir.stat().st_mode & 0o077:
+        yield checks.Warning(
+            f"Other users of this machine may look into the data directory {environment.data_dir}.",
+            hint=f"chmod go= {environment.data_dir}",
+            id="mtasts.W007",
+        )
+
+
+@_deployment_check
 def reports(environment: Environment) -> Iterator[CheckMessage]:
     """Reports name who sends them, to be asked back."""
     if "." not in environment.report_domain:
