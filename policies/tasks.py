@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from mtastsweb import requestid
 from policies import (
+    alerts,
     cache,
     changes,
     exceptions,
@@ -28,6 +29,7 @@ from policies import (
     succession,
     summary,
 )
+from policies.alerts import delivery, digest
 from policies.models import Fetch, Job
 from policies.mtasts import Domain, parse_domain
 from policies.querysets import PolicyRecordQuerySet
@@ -110,6 +112,10 @@ def _tick() -> None:
     heartbeats.forget(now)
     outcomes.prune(now)
     summary.recount(now)
+    alerts.tidy(now)
+    digest.make(now)
+    delivery.prune(now)
+    delivery.send_due(now)
     run_dir = settings.MTASTS.data_dir / "run"
     refresh.tick(stopping=lambda: stopping.is_announced(run_dir))
     left = 55.0 - (time.monotonic() - began)

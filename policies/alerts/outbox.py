@@ -6,13 +6,20 @@ So nothing is lost when a process dies, and nothing is made twice: each message 
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Q
 
 from policies.alerts import texts
 from policies.alerts.kinds import Closed, Severity
 from policies.models import Alert, Message
+
+TOLD_FOR = timedelta(days=3)
+"""How long a message that was given up is shown."""
+
+COUNTED = 100
 
 
 def put_alert(alert: Alert, now: datetime) -> None:
@@ -64,3 +71,20 @@ def _message(key: str, channel: Message.Channel, subject: str, body: str, now: d
 
 def _put(messages: list[Message]) -> None:
     Message.objects.bulk_create(messages, ignore_conflicts=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Messages that did not go out at the first try. `error`: of the latest."""
+
+    number: int
+    error: str
+
+
+def stuck(now: datetime) -> Stuck | None:
+    """What is being tried again, or was given up within a day; None for nothing. One query."""
+    late = Message.objects.filter(
+        Q(due_at__isnull=False) | Q(created__gte=now - TOLD_FOR), sent_at=None, attempts__gt=0
+    ).exclude(error="")
+    errors = list(late.values_list("error", flat=True)[:COUNTED])
+    return Stuck(len(errors), errors[0]) if errors else None

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
-from http.client import HTTPException
 
-import urllib3.exceptions
 from urllib3.response import BaseHTTPResponse
 
 from policies.mtasts.addresses import is_allowed
@@ -35,7 +33,7 @@ from policies.mtasts.tls import (
     peer_certificate,
     start_tls,
 )
-from policies.mtasts.transport import send_get
+from policies.mtasts.transport import EXCHANGE_ERRORS, send_get
 
 PATH = "/.well-known/mta-sts.txt"
 
@@ -52,14 +50,6 @@ _REDIRECTS = {
     HTTPStatus.TEMPORARY_REDIRECT,
     HTTPStatus.PERMANENT_REDIRECT,
 }
-
-# What http.client raises on a broken answer, ValueError for a chunk of negative size among it.
-_EXCHANGE_ERRORS = (
-    urllib3.exceptions.HTTPError,
-    HTTPException,
-    OSError,
-    ValueError,
-)
 
 
 class StepKind(StrEnum):
@@ -210,7 +200,7 @@ class PolicyFetcher:
         """The body of a good answer, at most MAX_POLICY octets."""
         try:
             response = send_get(stream, host, self.port, PATH, self._headers())
-        except _EXCHANGE_ERRORS as error:
+        except EXCHANGE_ERRORS as error:
             raise fetch_error(error, HEAD) from error
         with closing(response):
             headers = ((name, response.headers.get(name)) for name in SHOWN_HEADERS)
@@ -219,7 +209,7 @@ class PolicyFetcher:
             _check_head(response)
             try:
                 return _read(response)
-            except _EXCHANGE_ERRORS as error:
+            except EXCHANGE_ERRORS as error:
                 raise fetch_error(error, BODY) from error
 
     def _headers(self) -> dict[str, str]:

@@ -8,12 +8,18 @@ the rest of a request.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
+import urllib3.exceptions
 from urllib3.connection import HTTPSConnection
 from urllib3.response import BaseHTTPResponse
 
+from policies.mtasts.deadline import LimitedSocket
 from policies.mtasts.tls import TLSStream
+
+EXCHANGE_ERRORS = (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError)
+"""What `send_get`, `send_post` and their answers raise; ValueError for a chunk of negative size."""
 
 
 def send_get(
@@ -28,8 +34,22 @@ def send_get(
     return connection.getresponse()
 
 
+def send_post(
+    stream: LimitedSocket | TLSStream,
+    host: str,
+    port: int,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> BaseHTTPResponse:
+    """The same for a POST, with TLS or without."""
+    connection = _Connection(host, port, stream=stream)
+    connection.request("POST", path, body, headers, preload_content=False, decode_content=False)
+    return connection.getresponse()
+
+
 class _Connection(HTTPSConnection):
-    def __init__(self, *args: Any, stream: TLSStream, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, stream: LimitedSocket | TLSStream, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stream = stream
 

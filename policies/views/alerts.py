@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from policies import alert_listing, audit
+from policies.alerts import outbox
 from policies.models import Alert, PolicyRecord
 from policies.views.policies import VIEW
 
@@ -35,6 +36,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "alerts/list.html",
         {
             "filters": filters,
+            "stuck": outbox.stuck(timezone.now()),
             "severities": alert_listing.SEVERITIES,
             "kinds": alert_listing.KINDS,
             "states": alert_listing.STATES,

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from policies import alert_listing, alerts
 from policies.alert_listing import Filters
 from policies.alerts.kinds import Kind
-from policies.models import Alert
+from policies.models import Alert, Message
 from tests.pages import making, plans
 from tests.pages.conftest import As, someone
 from tests.worlds import TESTING
@@ -114,8 +114,9 @@ class TestTheList:
         for at in range(count):
             making.alert(f"d{at}.example", acknowledged_by=someone("operator"))
         viewer.get("/alerts/")
-        # Session, user, what the user may (two), open ones, those that are over, cached ones.
-        with django_assert_num_queries(7):
+        # Session, user, what the user may (two), open ones, those that are over, cached ones, and
+        # what could not be delivered.
+        with django_assert_num_queries(8):
             viewer.get("/alerts/")
 
     @pytest.mark.parametrize(
@@ -198,6 +199,17 @@ class TestAnAlert:
         alert.refresh_from_db()
         assert (alert.note, alert.acknowledged_at) == ("before", None)
         assert b"2001 characters" in operator.get("/alerts/").content
+
+
+def test_what_could_not_be_delivered_is_told_on_the_page(viewer: Client) -> None:
+    Message.objects.create(
+        key="1", channel="webhook", created=NOW, due_at=NOW, attempts=3,
+        error="the receiver answers 500",
+    )  # fmt: skip
+    html = viewer.get("/alerts/").content.decode()
+    assert "1 message about alerts could not be delivered yet: the receiver answers 500" in html
+    Message.objects.update(sent_at=NOW, due_at=None)
+    assert b"could not be delivered" not in viewer.get("/alerts/").content
 
 
 class TestOtherPages:

@@ -1,0 +1,133 @@
+"""What waits in the outbox goes out: by a worker, one at a time, tried again for days.
+
+A message is claimed before it is sent and marked after it. Who dies between the two leaves it to
+be taken up again, so it goes out at least once; its id tells a second copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+import uuid
+from datetime import datetime, timedelta
+from smtplib import SMTPException
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db.models import F, QuerySet
+
+from policies.alerts import webhook
+from policies.alerts.webhook import NotDeliveredError
+from policies.models import Message
+
+log = logging.getLogger(__name__)
+
+FOR = 20.0
+"""Seconds that one tick spends on sending."""
+
+AT_ONCE = 30
+"""Messages of one tick, and so about as many a minute: a receiver is not to be flooded."""
+
+CLAIMED = timedelta(minutes=5)
+"""When a message whose sender died is taken up again."""
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
+GIVEN_UP = timedelta(days=2)
+"""After so long nobody wants to hear of it by this way any more; the pages still tell."""
+
+KEPT = timedelta(days=90)
+
+ERROR_KEPT = 500
+
+
+def send_due(now: datetime) -> int:
+    """Send what is due, the oldest first; how many went out.
+
+    Of a channel that fails no more is tried this time: what is behind it would fail alike.
+    """
+    began, sent = time.monotonic(), 0
+    broken: set[str] = set()
+    for _ in range(AT_ONCE):
+        if time.monotonic() - began > FOR:
+            break
+        message = _claim(now, broken)
+        if message is None:
+            break
+        try:
+            _send(message, now)
+        except NotDeliveredError as error:
+            broken.add(message.channel)
+            _put_off(message, str(error), now)
+        else:
+            _mine(message).update(sent_at=now, due_at=None, claim="", error="")
+            sent += 1
+    return sent
+
+
+def prune(now: datetime) -> None:
+    """Forget what was sent or given up long ago."""
+    Message.objects.filter(created__lt=now - KEPT).delete()
+
+
+def _claim(now: datetime, broken: set[str]) -> Message | None:
+    """The message that is due longest, ours for a while; None for none."""
+    due = Message.objects.filter(due_at__lte=now).exclude(channel__in=broken).order_by("due_at")
+    for message in due[:AT_ONCE]:
+        token = uuid.uuid4().hex
+        free = Message.objects.filter(pk=message.pk, due_at=message.due_at)
+        if free.update(claim=token, due_at=now + CLAIMED, attempts=F("attempts") + 1):
+            message.claim, message.attempts = token, message.attempts + 1
+            return message
+    return None
+
+
+def _mine(message: Message) -> QuerySet[Message]:
+    return Message.objects.filter(pk=message.pk, claim=message.claim)
+
+
+def _send(message: Message, now: datetime) -> None:
+    """Raises NotDeliveredError."""
+    if message.channel == Message.Channel.MAIL:
+        _mail(message)
+        return
+    environment = settings.MTASTS
+    if not environment.alert_webhook_url:
+        raise NotDeliveredError("ALERT_WEBHOOK_URL is no longer set")
+    fields = webhook.headers(message.body, message.key, environment.alert_webhook_secret, now)
+    webhook.post(environment.alert_webhook_url, message.body, fields)
+
+
+def _mail(message: Message) -> None:
+    environment = settings.MTASTS
+    if not environment.alert_email_to:
+        raise NotDeliveredError("ALERT_EMAIL_TO is no longer set")
+    sender = environment.alert_email_from
+    unique = hashlib.sha256(message.key.encode()).hexdigest()[:32]
+    mail = EmailMessage(
+        message.subject,
+        message.body,
+        sender,
+        list(environment.alert_email_to),
+        headers={
+            "Message-ID": f"<{message.created:%Y%m%d}.{unique}@{sender.rpartition('@')[2]}>",
+            "Auto-Submitted": "auto-generated",  # so that no vacation answers (RFC 3834)
+        },
+    )
+    try:
+        mail.send()
+    except (SMTPException, OSError) as error:
+        raise NotDeliveredError(f"the mail server: {type(error).__name__}: {error}") from error
+
+
+def _put_off(message: Message, error: str, now: datetime) -> None:
+    is_over = now - message.created > GIVEN_UP
+    pause = min(FIRST_PAUSE * 2 ** min(message.attempts - 1, 10), LONGEST_PAUSE)
+    _mine(message).update(
+        due_at=None if is_over else now + pause, claim="", error=error[:ERROR_KEPT]
+    )
+    log.log(
+        logging.ERROR if is_over else logging.WARNING,
+        "message given up" if is_over else "message not delivered yet",
+        extra={"key": message.key, "attempts": message.attempts, "error": error},
+    )
