@@ -85,6 +85,8 @@ class Environment:
     allow_private_addresses: bool
     max_per_address: int
     proxy: str = field(repr=False)
+    probe_ehlo: str
+    probe_port: int
     dns_timeout: float
     fetch_timeout: float
     metrics_token: str = field(repr=False)
@@ -188,6 +190,8 @@ def read() -> Environment:
         ),
         max_per_address=reader.value("MTASTS_MAX_PER_ADDRESS", values.whole_number(0, 10_000), 8),
         proxy=reader.secret("MTASTS_PROXY", values.proxy_url),
+        probe_ehlo=reader.value("MTASTS_PROBE_EHLO", values.host_name, host),
+        probe_port=reader.value("MTASTS_PROBE_PORT", values.whole_number(1, 65535), 25),
         dns_timeout=reader.value("MTASTS_DNS_TIMEOUT", values.seconds(0.1, 600), 10.0),
         fetch_timeout=reader.value("MTASTS_FETCH_TIMEOUT", values.seconds(0.1, 600), 60.0),
         metrics_token=reader.secret("METRICS_TOKEN"),

@@ -185,6 +185,22 @@ GROUPS = (
                 " refresh, or a refetch of many.",
             ),
             Term(
+                "mail host",
+                "A host that takes the domain's mail, as its MX records name it; the domain itself"
+                " where there are none. Under a policy its name has to fit an MX pattern.",
+                "RFC 8461 section 4.1",
+            ),
+            Term(
+                "MX check",
+                "A look at DNS, daily for policies in use, that says which mail hosts fit the"
+                " policy. A deferral is foretold from it.",
+            ),
+            Term(
+                "trouble",
+                "Something that will go wrong with mail unless somebody mends it; ranked by our own"
+                " lookups.",
+            ),
+            Term(
                 "check",
                 "A look at any domain, step by step, that stores nothing unless asked.",
             ),

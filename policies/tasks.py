@@ -23,6 +23,7 @@ from policies import (
     metrics,
     mxcheck,
     outcomes,
+    probing,
     queue,
     refresh,
     stopping,
@@ -46,6 +47,10 @@ QUEUED_LIMIT = timedelta(hours=1)
 MX_CHECK, LEAST_MX_CHECK = 25.0, 5.0
 """Seconds that a tick takes on MX checks; of a tick whose refresh was long only what is left of
 its minute, for one worker has to stay free."""
+
+
+PROBE, LEAST_PROBE = 15.0, 2.0
+"""The same of probes of mail hosts."""
 
 
 def request_refetch(name: Domain, user: User | None) -> tuple[Fetch, bool]:
@@ -121,3 +126,6 @@ def _tick() -> None:
     left = 55.0 - (time.monotonic() - began)
     span = timedelta(seconds=max(LEAST_MX_CHECK, min(MX_CHECK, left)))
     mxcheck.tick(span, stopping=lambda: stopping.is_announced(run_dir))
+    left = 55.0 - (time.monotonic() - began)
+    span = timedelta(seconds=max(LEAST_PROBE, min(PROBE, left)))
+    probing.tick(span, stopping=lambda: stopping.is_announced(run_dir))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -19,10 +19,10 @@ from django.db.models.functions import Coalesce
 
 from policies import exceptions
 from policies.check.mailhosts import judge
-from policies.models import MXCheck, Outcome, PolicyRecord
+from policies.models import MXCheck, Outcome, PolicyRecord, Probe
 from policies.models.policy import NEVER
 from policies.mtasts import Mode
-from policies.mtasts.mxfit import FORETELLS, Named
+from policies.mtasts.mxfit import FORETELLS, Finding, Named
 from policies.tlsrpt import advice
 
 Rank = tuple[int, float, str, str]
@@ -230,27 +230,36 @@ def _misfits(now: datetime) -> dict[Kind, list[Trouble]]:
         for check in MXCheck.objects.filter(foretells=True, checked_at__gte=now - KNOWN_FOR)
         .order_by("domain")[: 2 * LIMIT]
     }  # fmt: skip
+    probes = {
+        probe.domain: probe
+        for probe in Probe.objects.filter(fails=True, probed_at__gte=now - KNOWN_FOR).order_by(
+            "domain"
+        )[: 2 * LIMIT]
+    }
     rows = PolicyRecord.objects.filter(
-        domain__in=list(checks), valid_end__gt=now, last_use__gte=now - IN_USE
+        domain__in=[*checks, *probes], valid_end__gt=now, last_use__gte=now - IN_USE
     )
     found: dict[Kind, list[Trouble]] = {Kind.MX: [], Kind.TESTING: []}
     for row in rows.order_by().only("domain", "mode", "mx", "backoff", "last_use"):
-        for each in _misfit(row, checks[row.domain]):
+        each = _misfit(row, checks.get(row.domain)) or _unverified(row, probes.get(row.domain))
+        if each is not None:
             found[each.kind].append(each)
     return found
 
 
-def _misfit(row: PolicyRecord, check: MXCheck) -> Iterator[Trouble]:
-    """At most one. What has been mended since the check is none."""
+def _misfit(row: PolicyRecord, check: MXCheck | None) -> Trouble | None:
+    """What has been mended since the check is none."""
     mode = Mode(row.mode)
-    fit = check.fit(row.mx)
-    if row.backoff or mode is Mode.NONE or fit is None or fit.finding not in FORETELLS:
-        return
+    fit = check.fit(row.mx) if check else None
+    if check is None or fit is None or fit.finding not in FORETELLS:
+        return None
+    if row.backoff or mode is Mode.NONE:
+        return None
     judged = judge(mode, Named(check.named), fit)
     hosts = _listed(fit.misfits)
-    yield Trouble(
+    return Trouble(
         kind=Kind.MX if mode is Mode.ENFORCE else Kind.TESTING,
-        level=Level.BAD if mode is Mode.ENFORCE else Level.WARN,
+        level=Level.BAD if fit.finding is Finding.NONE and mode is Mode.ENFORCE else Level.WARN,
         domain=row.domain,
         at=None,
         says=f"{judged.said} What fits no pattern: {hosts}.",
@@ -258,6 +267,30 @@ def _misfit(row: PolicyRecord, check: MXCheck) -> Iterator[Trouble]:
         todo=judged.advice.todo if judged.advice else "",
         last_use=row.last_use,
         code=str(fit.finding),
+    )
+
+
+def _unverified(row: PolicyRecord, probe: Probe | None) -> Trouble | None:
+    """Mail hosts that fit, and that no certificate verifies."""
+    mode = Mode(row.mode)
+    if probe is None or row.backoff or mode is Mode.NONE:
+        return None
+    failed = [each for each in probe.results if each["reason"] and each["is_definite"]]
+    hosts = _listed([f"{each['host']} ({each['reason']})" for each in failed])
+    said = "No mail host that fits the policy verifies when it is probed, so all mail is deferred."
+    if mode is not Mode.ENFORCE:
+        said = f"Mail goes out all the same while the policy is tested. If it were enforced: {said}"
+    return Trouble(
+        kind=Kind.MX if mode is Mode.ENFORCE else Kind.TESTING,
+        level=Level.BAD if mode is Mode.ENFORCE else Level.WARN,
+        domain=row.domain,
+        at=None,
+        says=f"{said} {hosts}.",
+        who="the domain's operator",
+        todo="Tell the domain's postmaster: each mail host needs STARTTLS, and a certificate that"
+        " leads to a trusted root and names the host (RFC 8461 section 4.2).",
+        last_use=row.last_use,
+        code=failed[0]["reason"] if failed else "",
     )
 
 

@@ -122,6 +122,8 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
     assert read.socketmap_dane is OnDANE.NOTFOUND
     assert (read.socketmap_cache, read.workers, read.outcome_days) == (100_000, 2, 90)
     assert (read.policy_port, read.max_per_address) == (443, 8)
+    assert read.probe_port == 25
+    assert read.probe_ehlo == read.node_name
     assert (read.dns_timeout, read.fetch_timeout) == (10.0, 60.0)
     assert (read.debug, read.web_https, read.allow_private_addresses) == (False, False, False)
     assert (read.nameservers, read.ca_file, read.dane_domains_file) == ((), None, None)

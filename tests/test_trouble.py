@@ -254,7 +254,7 @@ def test_costs_what_there_is_of_trouble_and_not_of_policies() -> None:
     with CaptureQueriesContext(connection) as captured:
         trouble.found(NOON)
     asked = [each["sql"] for each in captured]
-    assert len(asked) == 6
+    assert len(asked) == 7
     used = []
     for sql in asked:
         plan = plans.explain(sql)
@@ -262,8 +262,8 @@ def test_costs_what_there_is_of_trouble_and_not_of_policies() -> None:
         used.append(" ".join(plan.steps))
     if connection.vendor == "sqlite":  # PostgreSQL's plans depend on what is in the tables
         indexes = (
-            "policy_failing", "policy_by_certificate", "mxcheck_foretold", "domain=?",
-            "policies_policyexception", "domain=?",
+            "policy_failing", "policy_by_certificate", "mxcheck_foretold", "probe_failing",
+            "domain=?", "policies_policyexception", "domain=?",
         )  # fmt: skip
         for index, steps in zip(indexes, used, strict=True):
             assert index in steps, (index, steps)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from policies.alerts.kinds import Kind as AlertKind
 from policies.check.mailhosts import judge
 from policies.history import Change
-from policies.models import Fetch, MXCheck, PolicyException, PolicyRecord
+from policies.models import Alert, Fetch, MXCheck, PolicyException, PolicyRecord, Probe
 from policies.mtasts import Domain, DomainNameError, Mode, parse_domain
 from policies.mtasts.mxfit import Named
 from policies.outcome_listing import Line
@@ -71,6 +72,7 @@ def _outcome(record: PolicyRecord) -> Object | None:
 def whole_policy(
     record: PolicyRecord,
     check: MXCheck | None,
+    probe: Probe | None,
     versions: list[Change],
     history: History,
     now: datetime,
@@ -82,7 +84,7 @@ def whole_policy(
         "policy_text": record.policy_text,
         "failed_fetch": _failed_fetch(record),
         "certificate": _certificate(record),
-        "mail_hosts": _mail_hosts(record, check),
+        "mail_hosts": _mail_hosts(record, check, probe),
         "versions": [_version(each) for each in versions],
         "outcomes": [
             {"day": str(day.day), **numbers(day.numbers)} for day in reversed(history.days)
@@ -137,7 +139,15 @@ def _certificate(record: PolicyRecord) -> Object | None:
     }
 
 
-def _mail_hosts(record: PolicyRecord, check: MXCheck | None) -> Object | None:
+def _probe(probe: Probe | None, host: str) -> Object | None:
+    shown = probe.of(host) if probe else None
+    if shown is None:
+        return None
+    names = ("is_definite", "message", "address", "version", "issuer", "names", "end")
+    return {"reason": shown["reason"] or None, **{name: shown[name] for name in names}}
+
+
+def _mail_hosts(record: PolicyRecord, check: MXCheck | None, probe: Probe | None) -> Object | None:
     fit = check.fit(record.mx) if check and not record.backoff else None
     if check is None or fit is None:
         return None
@@ -152,6 +162,7 @@ def _mail_hosts(record: PolicyRecord, check: MXCheck | None) -> Object | None:
                 "preference": each.host.preference,
                 "name": each.host.name,
                 "pattern": each.pattern or None,
+                "probe": _probe(probe, each.host.name),
             }
             for each in fit.hosts
         ],
@@ -161,6 +172,7 @@ def _mail_hosts(record: PolicyRecord, check: MXCheck | None) -> Object | None:
         "failed_at": moment(check.failed_at),
         "failure": check.failure or None,
         "due": moment(check.due),
+        "probed_at": moment(probe.probed_at) if probe else None,
     }
 
 
@@ -222,6 +234,36 @@ def outcome(line: Line) -> Object:
         ],
         "first_seen": moment(row.first_seen),
         "last_seen": moment(row.last_seen),
+    }
+
+
+def alert(row: Alert) -> Object:
+    kind = AlertKind(row.kind)
+    by = row.acknowledged_by
+    return {
+        "id": row.pk,
+        "domain": a_label(row.domain),
+        "domain_unicode": row.domain,
+        "kind": row.kind,
+        "severity": row.severity,
+        "state": row.state,
+        "words": kind.words,
+        "meaning": kind.meaning,
+        "remedy": kind.remedy,
+        "at": moment(row.opened_at),
+        "found_by": row.found_by,
+        "last_seen": moment(row.last_seen),
+        "sightings": row.sightings,
+        "confirmed_at": moment(row.confirmed_at),
+        "closed_at": moment(row.closed_at),
+        "closed_because": row.closed_because or None,
+        "policy_end": moment(row.policy_end),
+        "before_text": row.before_text,
+        "after_text": row.after_text,
+        "evidence": row.evidence,
+        "acknowledged_at": moment(row.acknowledged_at),
+        "acknowledged_by": by.get_username() if by else None,
+        "note": row.note or None,
     }
 
 

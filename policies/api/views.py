@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -16,15 +17,18 @@ from policies import (
     mxcheck,
     outcome_listing,
     outcomes,
+    probing,
     status,
     summary,
 )
 from policies import trouble as troubles
+from policies.alerts.kinds import Kind as AlertKind
+from policies.alerts.kinds import Severity
 from policies.api import shapes
 from policies.api.access import feed, resource
 from policies.api.parameters import Parameters
 from policies.api.problems import Problem
-from policies.models import PolicyException, PolicyRecord
+from policies.models import Alert, PolicyException, PolicyRecord
 from policies.mtasts import DomainNameError, parse_domain
 from policies.trouble import Kind
 
@@ -37,7 +41,7 @@ Object = dict[str, Any]
 def index(request: HttpRequest) -> Object:
     """`/api/v1/`: what there is to read."""
     Parameters(request, is_paged=False)
-    names = ("policies", "fetches", "outcomes", "exceptions", "trouble", "status")
+    names = ("policies", "fetches", "outcomes", "alerts", "exceptions", "trouble", "status")
     return {"version": 1, "resources": {name: reverse(f"policies:api-{name}") for name in names}}
 
 
@@ -82,6 +86,7 @@ def policy(request: HttpRequest, domain: str) -> Object:
     return shapes.whole_policy(
         record,
         mxcheck.of(record.domain),
+        probing.of(record.domain),
         history.of(record.domain, VERSIONS),
         outcomes.history(record.domain, now),
         now,
@@ -131,26 +136,32 @@ def outcome_list(request: HttpRequest) -> Object:
     } | _page(asked, [shapes.outcome(line) for line in page.rows], page)
 
 
+@resource
+def alerts(request: HttpRequest) -> Object:
+    """`/api/v1/alerts/`: the newest first; open ones unless asked otherwise."""
+    asked = Parameters(request, ("state", "severity", "kind", "after", "limit"), is_paged=False)
+    rows = Alert.objects.order_by("-pk").select_related("acknowledged_by")
+    if (asked.choice("state", ("open", "all")) or "open") == "open":
+        rows = rows.filter(closed_at=None)
+    if severity := asked.choice("severity", list(Severity)):
+        rows = rows.filter(severity=severity)
+    if kind := asked.choice("kind", list(AlertKind)):
+        rows = rows.filter(kind=kind)
+    shown, link = _by_number(asked, rows)
+    return {"items": [shapes.alert(row) for row in shown], "next": link}
+
+
 @feed("policies.view_policyexception")
 def exceptions(request: HttpRequest) -> Object:
     """`/api/v1/exceptions/`: the newest first; those that have not ended unless asked otherwise."""
     asked = Parameters(request, ("state", "after", "limit"), is_paged=False)
     state = asked.choice("state", ("open", "all")) or "open"
-    after = asked.query.get("after", "")
-    asked.place("after", is_ours=after.isascii() and after.isdecimal() and len(after) < 19)
     now = timezone.now()
     rows = PolicyException.objects.order_by("-pk")
     if state == "open":
         rows = rows.filter(ended=None).exclude(until__lte=now)
-    if after:
-        rows = rows.filter(pk__lt=int(after))
-    found = list(rows[: asked.limit + 1])
-    shown = found[: asked.limit]
-    more = len(found) > len(shown)
-    return {
-        "items": [shapes.exception(row, now) for row in shown],
-        "next": asked.link(after=str(shown[-1].pk)) if more else None,
-    }
+    shown, link = _by_number(asked, rows)
+    return {"items": [shapes.exception(row, now) for row in shown], "next": link}
 
 
 @resource
@@ -197,6 +208,18 @@ def nowhere(request: HttpRequest, path: str) -> Object:
         HTTPStatus.NOT_FOUND,
         f"There is nothing at {request.path[:200]}. {reverse('policies:api')} says what there is.",
     )
+
+
+def _by_number(asked: Parameters, rows: QuerySet[Any]) -> tuple[list[Any], str | None]:
+    """A page of rows in the order of their numbers, newest first, and the address of the next."""
+    after = str(asked.query.get("after", ""))
+    asked.place("after", is_ours=after.isascii() and after.isdecimal() and len(after) < 19)
+    if after:
+        rows = rows.filter(pk__lt=int(after))
+    found = list(rows[: asked.limit + 1])
+    shown = found[: asked.limit]
+    more = len(found) > len(shown)
+    return shown, asked.link(after=str(shown[-1].pk)) if more else None
 
 
 def _place(asked: Parameters, name: str, read: Any, *more: Any) -> str:

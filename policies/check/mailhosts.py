@@ -27,6 +27,8 @@ class Judged:
     word: str
     said: str
     advice: Advice | None = None
+    note: str = ""
+    """What else is to be known of it."""
 
 
 def look(name: Domain, policy: Policy, resolver: Resolver, teller: Teller) -> Fit | None:
@@ -39,8 +41,9 @@ def look(name: Domain, policy: Policy, resolver: Resolver, teller: Teller) -> Fi
         return None
     fit = compare(found.pairs, policy.mx)
     judged = judge(policy.mode, found.named, fit)
+    problem = " ".join(filter(None, (judged.said, judged.note)))
     teller.judge(
-        Stage.MAIL_HOSTS, judged.state, judged.word, judged.said, judged.advice, *_facts(found, fit)
+        Stage.MAIL_HOSTS, judged.state, judged.word, problem, judged.advice, *_facts(found, fit)
     )
     return fit
 
@@ -60,7 +63,8 @@ def judge(mode: Mode, named: Named, fit: Fit) -> Judged:
         said = f"Mail goes out all the same while the policy is tested. If it were enforced: {said}"
     defers = mode is Mode.ENFORCE and fit.finding in FORETELLS
     state = State.BAD if defers else State.WARN
-    return Judged(state, _WORDS[fit.finding], _sentence(said), _advice(fit))
+    note = _BY_CERTIFICATE if fit.finding is Finding.NONE else ""
+    return Judged(state, _WORDS[fit.finding], _sentence(said), _advice(fit), note)
 
 
 def _sentence(words: str) -> str:
@@ -78,18 +82,22 @@ _MEANING = {
     " mail waits when those are down.",
     Finding.DETOUR: "no message goes to the preferred host; each waits unless a host behind it"
     " takes it.",
-    Finding.NONE: "all mail is deferred, whatever certificates the hosts have. Only where Postfix"
-    " asks the map named postfix, without TLSRPT attributes, does it compare the names in the"
-    " certificate instead.",
+    Finding.NONE: "all mail is deferred, whatever certificates the hosts have.",
 }
+
+_BY_CERTIFICATE = (
+    "Only where Postfix asks the map named postfix, without TLSRPT attributes, does it compare the"
+    " names in the certificate instead."
+)
 
 
 def _advice(fit: Fit) -> Advice:
     misfits = ", ".join(fit.misfits[:5])
+    them = "it" if len(fit.misfits) == 1 else "them"
     return Advice(
         Who.OWNER,
-        f"Add {misfits} to the policy (mx:) and give the TXT record a new id, or take it out of the"
-        " MX records.",
+        f"Add {misfits} to the policy (mx:) and give the TXT record a new id, or take {them} out of"
+        " the MX records.",
         _RFC,
     )
 

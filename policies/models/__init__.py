@@ -17,6 +17,7 @@ from policies.models.outcome import (
     OutcomeTotal,
 )
 from policies.models.policy import PolicyRecord
+from policies.models.probe import Probe
 from policies.models.token import ApiToken
 from policies.models.version import PolicyVersion
 
@@ -39,6 +40,7 @@ __all__ = [
     "PolicyException",
     "PolicyRecord",
     "PolicyVersion",
+    "Probe",
     "SetupLink",
     "Summary",
 ]

@@ -44,14 +44,19 @@ class TrustStore:
 
     Loading roots costs ten times what the rest of a fetch does. `ca_file` is a PEM file, reread
     when it changes; without one the system's store counts, else certifi's.
-    Raises ValueError where that leaves no root at all.
+    `alpn`: the protocols that are offered. Raises ValueError where that leaves no root at all.
     """
 
-    def __init__(self, ca_file: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        ca_file: str | os.PathLike[str] | None = None,
+        alpn: tuple[str, ...] = ("http/1.1",),
+    ) -> None:
+        self._alpn = alpn
         self._file = Path(ca_file) if ca_file else None
         self._lock = threading.Lock()
         self._version = _version(self._file)
-        self._context = _from_file(self._file) if self._file else _from_system()
+        self._context = self._offering(_from_file(self._file) if self._file else _from_system())
 
     def context(self) -> ssl.SSLContext:
         """The context to use now. A changed file that cannot be read changes nothing."""
@@ -62,9 +67,14 @@ class TrustStore:
                 self._reread(cast(Path, self._file))
             return self._context
 
+    def _offering(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        if self._alpn:
+            context.set_alpn_protocols(list(self._alpn))
+        return context
+
     def _reread(self, file: Path) -> None:
         try:
-            self._context = _from_file(file)
+            self._context = self._offering(_from_file(file))
         except ValueError as error:
             log.error("trusted roots stay as they were: %s", error)
 
@@ -159,7 +169,6 @@ def _context(load: Callable[[ssl.SSLContext], None]) -> ssl.SSLContext:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     # openssl.cnf may turn this on, and it hides a missing close_notify.
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    context.set_alpn_protocols(["http/1.1"])
     load(context)
     return context
 

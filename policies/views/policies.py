@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.auth.decorators import permission_required
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Max
@@ -27,6 +27,7 @@ from policies import (
     listing,
     mxcheck,
     outcomes,
+    probing,
     summary,
     tasks,
     tiles,
@@ -34,9 +35,9 @@ from policies import (
 from policies import history as versions
 from policies.alerts.kinds import Kind, of_bits
 from policies.check.mailhosts import Judged, judge
-from policies.models import Fetch, MXCheck, PolicyRecord
+from policies.models import Fetch, MXCheck, PolicyRecord, Probe
 from policies.mtasts import Domain, DomainNameError, Mode, parse_domain
-from policies.mtasts.mxfit import Fit, Named
+from policies.mtasts.mxfit import Fit, HostFit, Named
 from policies.socketmap.exceptions import Rule
 from policies.tlsrpt import words
 from policies.views import excepting
@@ -84,6 +85,16 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What a mail host showed when it was probed. `kind`: the badge's."""
+
+    word: str
+    kind: str
+    details: str
+    end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """The mail hosts of a domain, as its page shows them.
 
@@ -94,6 +105,13 @@ class Mail:
     check: MXCheck | None = None
     fit: Fit | None = None
     judged: Judged | None = None
+    probe: Probe | None = None
+
+    @property
+    def hosts(self) -> list[tuple[HostFit, Shown | None]]:
+        """Each host with what it showed when it was probed."""
+        fits = self.fit.hosts if self.fit else ()
+        return [(each, _shown(self.probe, each.host.name)) for each in fits]
 
 
 @require_safe
@@ -222,6 +240,28 @@ def refetch_selected(request: HttpRequest) -> HttpResponse:
     return _back(request, reverse("policies:list"))
 
 
+@require_POST
+@permission_required(REFETCH, raise_exception=True)
+def probe(request: HttpRequest, domain: str) -> HttpResponse:
+    """Have the mail hosts of a domain probed daily, or no more (`on`: 1 or 0)."""
+    record, user = _find(domain), _user(request)
+    is_on = request.POST.get("on") == "1"
+    if is_on:
+        changed = probing.switch_on(record.domain, user, timezone.now())
+    else:
+        changed = probing.switch_off(record.domain)
+    if changed:
+        says = f"Probe of its mail hosts switched {'on' if is_on else 'off'}."
+        LogEntry.objects.log_actions(user.pk, [record], CHANGE, change_message=says)
+    messages.success(
+        request,
+        f"The mail hosts of {record.domain} are probed within a few minutes, and then daily."
+        if is_on
+        else f"The mail hosts of {record.domain} are not probed any more.",
+    )
+    return HttpResponseRedirect(f"{_address(record.name)}#mail-hosts", status=303)
+
+
 @permission_required(DELETE, raise_exception=True)
 def delete(request: HttpRequest, domain: str) -> HttpResponse:
     """Forget a policy, after asking."""
@@ -301,7 +341,18 @@ def _mail(record: PolicyRecord) -> Mail:
         return Mail(matters=False)
     fit = found.fit(record.mx) if found else None
     judged = judge(mode, Named(found.named), fit) if found and fit else None
-    return Mail(True, found, fit, judged)
+    return Mail(True, found, fit, judged, probing.of(record.domain))
+
+
+def _shown(probe: Probe | None, host: str) -> Shown | None:
+    result = probe.of(host) if probe else None
+    if result is None:
+        return None
+    end = datetime.fromisoformat(result["end"]) if result["end"] else None
+    if not result["reason"]:
+        return Shown("verified", "ok", f"{result['version']}, issued by {result['issuer']}", end)
+    kind = "bad" if result["is_definite"] else "warn"
+    return Shown(result["reason"], kind, result["message"], end)
 
 
 def _life(record: PolicyRecord, now: datetime) -> Life | None:

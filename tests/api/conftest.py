@@ -13,9 +13,18 @@ from django.test import Client
 from django.utils import timezone
 
 from mtastsweb.values import Address
-from policies import outcomes, tokens
-from policies.models import Fetch, MXCheck, PolicyException, PolicyRecord, PolicyVersion
+from policies import outcomes, probing, tokens
+from policies.models import (
+    Alert,
+    Fetch,
+    MXCheck,
+    PolicyException,
+    PolicyRecord,
+    PolicyVersion,
+    Probe,
+)
 from policies.mtasts.mxfit import MailHost
+from policies.mtasts.starttls import NO_STARTTLS, Probed
 from policies.outcomes import Seen
 from policies.tlsrpt.result import FailureDetails, PolicyType, Result, ResultPolicy
 from tests.pages import making
@@ -70,6 +79,8 @@ def everything() -> PolicyRecord:
     hosts = [MailHost(10, "in.elsewhere.example"), MailHost(20, "mx.example.org")]
     check.found("mx", hosts, record.mx, now)
     check.save()
+    shown = probing.result(Probed("mx.example.org", NO_STARTTLS))
+    Probe.objects.create(domain=DOMAIN, wanted_at=now, due=now, probed_at=now, results=[shown])
     for number in (1, 2):
         PolicyVersion.objects.create(
             domain=DOMAIN, record_id=str(number), policy_text=ENFORCE, digest="ab" * 32,
@@ -81,6 +92,10 @@ def everything() -> PolicyRecord:
     Fetch.objects.create(
         domain=DOMAIN, source="operator", state="done", outcome="failed", started_at=now,
         finished_at=now, requested_by=someone("operator"), failure_type="sts-webpki-invalid",
+    )  # fmt: skip
+    Alert.objects.create(
+        domain=DOMAIN, kind="certificate-refused", severity="warning", state="suspected",
+        found_by="refresh", opened_at=now, last_seen=now, evidence={"before": {}},
     )  # fmt: skip
     PolicyException.objects.create(
         scope="domain", target=DOMAIN, action="skip", reason="broken", owner="operator",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
 from policies import outcomes
-from policies.models import Fetch, PolicyException
+from policies.models import Alert, Fetch, PolicyException
 from policies.outcomes import Seen
 from policies.tlsrpt.result import PolicyType, Result, ResultPolicy
 from tests.api.conftest import Get
@@ -24,7 +24,7 @@ from tests.pages import making
 
 pytestmark = pytest.mark.django_db
 
-LISTS = ("policies", "fetches", "outcomes", "exceptions", "trouble")
+LISTS = ("policies", "fetches", "outcomes", "alerts", "exceptions", "trouble")
 
 
 def some_of_each(count: int) -> None:
@@ -33,6 +33,10 @@ def some_of_each(count: int) -> None:
         name = f"d{at:02}.example"
         making.record(name, last_use=now - timedelta(minutes=at), failures=5)
         Fetch.objects.create(domain=name, source="lookup", state="done", outcome="fetched")
+        Alert.objects.create(
+            domain=name, kind="record-gone", severity="warning", state="suspected",
+            found_by="lookup", opened_at=now, last_seen=now,
+        )  # fmt: skip
         PolicyException.objects.create(
             scope="domain", target=name, action="skip", reason="r", owner="o",
             since=now, until=now + timedelta(days=60),
@@ -114,6 +118,7 @@ def test_times_are_in_utc_and_to_the_second(get: Get) -> None:
         ("fetches/?after=1.2", "after", "no place"),
         ("outcomes/?after=2026-13-01,1,1", "after", "no place"),
         ("exceptions/?after=x", "after", "no place"),
+        ("alerts/?kind=gone", "kind", "Accepted: record-gone"),
         ("exceptions/?before=1", "before", "There is no parameter"),
         ("trouble/?after=x", "after", "no place"),
         ("status/?limit=1", "limit", "There is no parameter"),
@@ -124,6 +129,17 @@ def test_a_wrong_parameter_is_named(path: str, parameter: str, words: str, get: 
     assert answer.status_code == 400
     assert answer.json()["parameter"] == parameter
     assert words in answer.json()["detail"]
+
+
+def test_alerts_and_exceptions_that_are_over_are_shown_when_asked_for(get: Get) -> None:
+    some_of_each(2)
+    now = timezone.now()
+    Alert.objects.filter(domain="d00.example").update(closed_at=now, closed_because="well")
+    PolicyException.objects.filter(target="d00.example").update(ended=now)
+    for name in ("alerts", "exceptions"):
+        counts = [len(get(f"/api/v1/{name}/", state=state).json()["items"]) for state in
+                  ("open", "all")]  # fmt: skip
+        assert counts == [1, 2]
 
 
 quickly = settings(
@@ -152,7 +168,14 @@ def test_any_query_is_answered(get: Get, name: str, query: dict[str, str]) -> No
 
 @pytest.mark.parametrize(
     ("path", "queries"),
-    [("policies", 1), ("fetches", 1), ("outcomes", 6), ("exceptions", 1), ("trouble", 5)],
+    [
+        ("policies", 1),
+        ("fetches", 1),
+        ("outcomes", 6),
+        ("alerts", 1),
+        ("exceptions", 1),
+        ("trouble", 6),
+    ],
 )
 @pytest.mark.parametrize("count", [2, 20])
 def test_a_list_takes_a_fixed_number_of_queries(

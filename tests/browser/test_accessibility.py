@@ -27,6 +27,7 @@ OURS = [
     "/policies/xn--mnchen-3ya.axe.example/", "/policies/good.axe.example/delete/",
     "/outcomes/", "/fetches/", "/check/", "/status/", "/audit/", "/glossary/", "/exceptions/",
     "/exceptions/add/", "/exceptions/import/", "/exceptions/pause/", "/exceptions/?q=nothing",
+    "/trouble/", "/trouble/?kind=certificate",
     "/accounts/password/",
 ]  # fmt: skip
 OPEN = ["/accounts/login/", "/setup/x/", "/nowhere"]
@@ -34,7 +35,8 @@ ADMIN = [
     "/admin/django_q/schedule/1/change/", "/admin/auth/user/1/change/",
     "/admin/", "/admin/policies/policyrecord/", "/admin/policies/policyrecord/{pk}/change/",
     "/admin/policies/policyrecord/{pk}/history/", "/admin/policies/policyrecord/{pk}/delete/",
-    "/admin/policies/policyrecord/add/", "/admin/policies/fetch/", "/admin/auth/user/",
+    "/admin/policies/policyrecord/add/", "/admin/policies/fetch/", "/admin/policies/apitoken/",
+    "/admin/policies/apitoken/add/", "/admin/auth/user/",
     "/admin/auth/user/add/", "/admin/auth/group/", "/admin/django_q/schedule/",
     "/admin/django_q/success/", "/admin/django_q/failure/", "/admin/django_q/ormq/",
     "/admin/password_change/",
@@ -57,7 +59,9 @@ def pk(product: Product) -> str:
     product.lab[names[1]].behaviour = replies.Serve(status=500)
     product.ask(*names)
     return product.run(
+        "from policies import mxcheck, world;"
         "from policies.models import PolicyRecord as P;"
+        "mxcheck.run(outside=world.default());"
         "print(P.objects.get(domain='good.axe.example').pk)"
     ).strip()
 

@@ -162,6 +162,10 @@ class Lab:
         names: Sequence[str] = [f"mta-sts.{domain}" for domain in domains]
         return self._authority.shared_context(names)
 
+    def mail_certificate(self, certificate: Certificate, host: str) -> ssl.SSLContext:
+        """The server side of TLS for a mail host, showing this kind of certificate."""
+        return self._authority.context(certificate, host)
+
     @property
     def closed_address(self) -> str:
         """Where nobody listens: connections are refused."""

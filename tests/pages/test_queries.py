@@ -68,10 +68,10 @@ PAGES: list[tuple[str, str, Callable[[int], object], int]] = [
     ),
     ("/policies/d000000.example/row/", "operator", making.many, WHO + MAY + 3),
     # The row, its fetches, its outcomes by day and by cause, its versions, what people did, its
-    # mail hosts, its exceptions.
-    ("/policies/one.example/", "operator", fetches, WHO + PAUSE + MAY + 8),
+    # mail hosts, whether they are probed, its exceptions.
+    ("/policies/one.example/", "operator", fetches, WHO + PAUSE + MAY + 9),
     # What fails, certificates, mail hosts and their policies, exceptions, lookups.
-    ("/trouble/", "viewer", troubles, WHO + PAUSE + MAY + 6),
+    ("/trouble/", "viewer", troubles, WHO + PAUSE + MAY + 7),
     # A page of exceptions; the form asks nothing more than whether there is one already.
     ("/exceptions/", "operator", excepted, WHO + PAUSE + MAY + 1),
     ("/exceptions/?state=ended&q=x&action=skip", "viewer", excepted, WHO + PAUSE + MAY + 1),
