@@ -51,11 +51,19 @@ def manage(command: Sequence[str], environ: Mapping[str, str]) -> str:
 
 
 class Process:
-    """One that runs until `terminate` or `kill`. With `handed`, on this socket of the test's."""
+    """One that runs until `terminate` or `kill`. With `handed`, on this socket of the test's.
 
-    def __init__(self, environ: Mapping[str, str], handed: socket.socket | None = None) -> None:
+    `program`: the `manage.py` of another version, maybe.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        handed: socket.socket | None = None,
+        program: Path = BASE_DIR / "manage.py",
+    ) -> None:
         self.where = ("127.0.0.1", int(environ["SOCKETMAP_LISTEN"].rpartition(":")[2]))
-        command = [str(BASE_DIR / "manage.py"), "socketmap"]
+        command = [str(program), "socketmap"]
         if handed is None:
             self.popen = subprocess.Popen([sys.executable, *command], env=environ)
         else:
