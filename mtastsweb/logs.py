@@ -97,6 +97,9 @@ def configuration(form: LogFormat) -> dict[str, Any]:
             "django": {"level": "INFO", "handlers": [], "propagate": True},
             "django.server": {"level": "INFO", "handlers": [], "propagate": True},
             "axes.apps": {"level": "WARNING"},  # else a greeting before every command
+            # Its warnings quote what a policy host sent, as much as that likes; how the fetch ended
+            # has a line of ours.
+            "urllib3": {"level": "ERROR"},
             "gunicorn.error": {"handlers": [], "propagate": True},
         },
     }
