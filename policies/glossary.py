@@ -280,6 +280,16 @@ GROUPS = (
             ),
             Term("TEMP", "Not now: Postfix keeps the mail and tries later."),
             Term(
+                "exception",
+                "Postfix is told something else than what the domain publishes, for a while: skip"
+                " (no policy), enforce (a policy that tests counts as enforce), pin (this policy"
+                " text) or require (TLS where no policy enforces).",
+            ),
+            Term(
+                "pause",
+                "An exception for everything: no policy reaches Postfix, for 24 hours at most.",
+            ),
+            Term(
                 "DANE",
                 "TLS for mail by way of DNSSEC. Where it is proven for a domain it takes"
                 " precedence over MTA-STS.",

@@ -231,7 +231,9 @@ def exception_badge(rule: Rule) -> SafeString:
     """That an exception counts, with its reason on hover."""
     end = f"until {rule.until:%Y-%m-%d %H:%M} UTC" if rule.until else "without end"
     title = f"{rule.shown_target}, {end}, {rule.owner}: {rule.reason}"
-    return badge(f"exception: {rule.action}", exception_kind(rule.action), title)
+    is_ending = rule.until is not None and rule.until <= timezone.now() + exceptions.SOON
+    word = f"exception: {rule.action}{', ends soon' if is_ending else ''}"
+    return badge(word, exception_kind(rule.action), title)
 
 
 @register.inclusion_tag("exceptions/pause_bar.html", takes_context=True)

@@ -154,6 +154,15 @@ def test_the_list_tells_states_apart(as_: As) -> None:
     assert "ends soon" in html(as_("viewer"), "/exceptions/?state=ending")
 
 
+def test_an_end_is_announced_a_day_before_on_list_and_page(as_: As) -> None:
+    making.record("one.example")
+    row = made(until=timezone.now() + 25 * HOUR)
+    pages = ("/policies/", "/policies/one.example/", "/exceptions/")
+    assert not any("ends soon" in html(as_("viewer"), path) for path in pages)
+    PolicyException.objects.filter(pk=row.pk).update(until=timezone.now() + 23 * HOUR)
+    assert all("ends soon" in html(as_("viewer"), path) for path in pages)
+
+
 def test_pages_of_the_list_follow_each_other(as_: As) -> None:
     for number in range(60):
         made(target=f"d{number:02}.example", until=timezone.now() + (1 + number) * HOUR)
