@@ -1,8 +1,9 @@
 """`python -m bench.pages [COUNT]`: the pages with so many policies and fetches, and with 1,000.
 
 On SQLite and, where BENCH_DATABASE_URL names a PostgreSQL server whose user may create databases,
-there as well. A hundred thousand rows, which is the default, take some minutes; a million half an
-hour, most of it to store them.
+there as well. A hundred thousand rows, which is the default, take some minutes; a million a quarter
+of an hour, most of it to store them. With BENCH_KEEP, a directory, the databases stay, in it and on
+the server, and are measured again the next time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.processes import ROOT
@@ -73,15 +75,40 @@ def _is_list(name: str) -> bool:
 @contextmanager
 def _filled(settings: dict[str, str], count: int) -> Iterator[dict[str, str]]:
     """The environment of a database with so many rows."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as data_dir, _database(settings) as url:
+    with _directory(settings, count) as data_dir, _database(settings, count) as url:
         environ = {**os.environ, **url, "DATA_DIR": data_dir, "ALLOWED_HOSTS": "testserver"}
         _run(environ, "manage.py", "migrate", "--verbosity", "0")
-        _run(environ, "-m", "bench.rows", str(count))
+        if not _rows(environ):
+            _run(environ, "-m", "bench.rows", str(count))
         yield environ
 
 
+def _rows(environ: dict[str, str]) -> int:
+    """How many policies and fetches are stored already."""
+    code = (
+        "from policies.models import Fetch, PolicyRecord;"
+        "print(min(PolicyRecord.objects.count(), Fetch.objects.count()))"
+    )
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "--command", code]
+    run = subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.PIPE)
+    return int(run.stdout)
+
+
 @contextmanager
-def _database(settings: dict[str, str]) -> Iterator[dict[str, str]]:
+def _directory(settings: dict[str, str], count: int) -> Iterator[str]:
+    """The data directory: one that ends with the measurement, or one in BENCH_KEEP."""
+    if keep := os.environ.get("BENCH_KEEP"):
+        vendor = "postgresql" if "DATABASE_URL" in settings else "sqlite"
+        path = Path(keep) / f"{vendor}-{count}"
+        path.mkdir(parents=True, exist_ok=True)
+        yield str(path.resolve())
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-") as data_dir:
+        yield data_dir
+
+
+@contextmanager
+def _database(settings: dict[str, str], count: int) -> Iterator[dict[str, str]]:
     """A PostgreSQL database of its own where a server is named, else none."""
     if not (server := settings.get("DATABASE_URL")):
         yield {}
@@ -89,14 +116,18 @@ def _database(settings: dict[str, str]) -> Iterator[dict[str, str]]:
     import psycopg
     from psycopg.sql import SQL, Identifier
 
-    name = f"bench_{os.getpid()}_{os.urandom(3).hex()}"
+    keep = os.environ.get("BENCH_KEEP")
+    name = f"bench_{count}" if keep else f"bench_{os.getpid()}_{os.urandom(3).hex()}"
     with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        known = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+        if not known:
+            admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
         try:
             url = urlsplit(server)._replace(path=f"/{name}").geturl()
             yield {"DATABASE_URL": url, "SECRET_KEY": "bench"}
         finally:
-            admin.execute(SQL("DROP DATABASE {}").format(Identifier(name)))
+            if not keep:
+                admin.execute(SQL("DROP DATABASE {}").format(Identifier(name)))
 
 
 def _times(environ: dict[str, str]) -> dict[str, float]:
