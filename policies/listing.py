@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -211,10 +212,34 @@ def _begins(start: str) -> Condition:
         return Condition()
     if connection.vendor == "postgresql":
         # This has an index there, whatever the collation. Where the order is by domain, the other
-        # index is entered at the start, but where to leave it only some collations tell.
+        # index is entered at the start, and left at the end where the collation tells it: else the
+        # last page of a frequent beginning reads on to the end of the table.
         begins = Q(domain__startswith=start, domain__gte=start)
+        if end := _end_of(start):
+            begins &= Q(domain__lt=end)
         return Condition(begins, order="domain", is_loose=True)
     return Condition(Q(domain__gte=start, domain__lt=start + LAST), order="domain")
+
+
+def _end_of(start: str) -> str:
+    """What sorts after all that begins so, on PostgreSQL; empty where that is not known."""
+    collation = _collation()
+    if collation.partition(".")[0] in ("C", "POSIX"):
+        return start + LAST
+    # In English a name comes after another one by its letters, whatever is between or upon them.
+    # Elsewhere two letters may count as one: "ch" comes after "h" in Czech.
+    letters = start.isascii() and start.isalnum() and start[-1] not in "9z"
+    if collation.startswith("en_") and letters:
+        return start[:-1] + chr(ord(start[-1]) + 1)
+    return ""
+
+
+@cache
+def _collation() -> str:
+    """The database's, as its server names it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT datcollate FROM pg_database WHERE datname = current_database()")
+        return str(cursor.fetchone()[0])
 
 
 def _holds(part: str) -> Condition:
@@ -242,7 +267,7 @@ def _state(state: str, now: datetime) -> Condition:
         case "held":
             return Condition(rest=holds)
         case "valid":
-            return Condition(Q(valid_end__gt=now), holds, _BY_END)
+            return Condition(Q(valid_end__gt=now), holds, _BY_END, is_most=True)
         case "expiring":
             return Condition(Q(valid_end__gt=now, valid_end__lte=now + SOON), holds, _BY_END)
         case "expired":
@@ -250,7 +275,7 @@ def _state(state: str, now: datetime) -> Condition:
         case "backoff":
             return Condition(Q(backoff=True), order=_BY_USE)
         case "failing":
-            return Condition(Q(outcome_type="sts", outcome_failure__gt=""))
+            return Condition(Q(outcome_failure__gt=""), order=_BY_USE)
         case "alert":
             return Condition(Q(open_alerts__isnull=False), order=_BY_USE)
         case "edited":
@@ -261,11 +286,15 @@ def _state(state: str, now: datetime) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows, and the cursors of what lies around them; empty where nothing does."""
+    """Some rows, and the cursors of what lies around them; empty where nothing does.
+
+    `order`: the field by which they are sorted, where a page may choose it.
+    """
 
     rows: list[T]
     before: str = ""
     after: str = ""
+    order: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,16 +338,18 @@ def page(
     """The rows that meet all conditions, after or before a cursor.
 
     The first ones for none, for one that is none of ours, and where all those have gone meanwhile.
+    In another order than that of `sort` where too many rows match to find the first ones so.
     """
+    narrowed = narrow(records, conditions, sort.field)
+    sort = next(each for each in SORTS.values() if each.field == narrowed.order)
     back = Cursor.read(before, sort) if before else None
     cursor = back or (Cursor.read(after, sort) if after else None)
-    narrowed = narrow(records, conditions, sort.field)
     found = _read(narrowed, sort, cursor, size + 1, back=back is not None)
     if not found and cursor:
         cursor = back = None
         found = _read(narrowed, sort, None, size + 1, back=False)
     if not found:
-        return Page([])
+        return Page([], order=sort.field)
     more = len(found) > size
     found = found[:size]
     if back:
@@ -329,6 +360,7 @@ def page(
         found,
         before=_cursor(found[0], sort) if has_before else "",
         after=_cursor(found[-1], sort) if has_after else "",
+        order=sort.field,
     )
 
 

@@ -166,6 +166,11 @@ class PolicyRecord(models.Model):
                 name="policy_edited",
                 condition=models.Q(edited__isnull=False),
             ),
+            models.Index(
+                fields=["-last_use_key", "domain", "outcome_failure"],
+                name="policy_lookup_failed",
+                condition=models.Q(outcome_failure__gt=""),
+            ),
             models.Index(fields=["valid_end", "domain"], name="policy_by_end"),
             models.Index(fields=["refresh_due"], name="policy_by_due"),
             models.Index(

@@ -38,6 +38,7 @@ from policies.check.mailhosts import Judged, judge
 from policies.models import Fetch, MXCheck, PolicyRecord, Probe
 from policies.mtasts import Domain, DomainNameError, Mode, parse_domain
 from policies.mtasts.mxfit import Fit, HostFit, Named
+from policies.narrowing import FEW
 from policies.socketmap.exceptions import Rule
 from policies.tlsrpt import words
 from policies.views import excepting
@@ -126,6 +127,7 @@ def index(request: HttpRequest) -> HttpResponse:
         after=request.GET.get("after", ""),
         before=request.GET.get("before", ""),
     )
+    order = next(name for name, sort in listing.SORTS.items() if sort.field == page.order)
     rows = _rows(page.rows)
     counts = summary.latest(now)
     return render(
@@ -133,6 +135,8 @@ def index(request: HttpRequest) -> HttpResponse:
         "policies/list.html",
         {
             "filters": filters,
+            "order": order,
+            "few": FEW,
             "tiles": tiles.tiles(counts.counts, filters),
             "counts": counts,
             "chips": tiles.chips(filters),

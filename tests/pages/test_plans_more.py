@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from policies import listing, narrowing
 from policies.models import PolicyRecord
 from tests.pages import making, plans
+from tests.pages.conftest import As
 
 pytestmark = pytest.mark.django_db
 
@@ -66,7 +68,7 @@ def statements(query: dict[str, str], *, after: str = "") -> list[str]:
 
 def finds_rows(plan: plans.Plan) -> bool:
     """Whether an index leads to the rows, or holds no others."""
-    ways = ("SEARCH", "Index Cond", "policy_backing_off", "policy_edited")
+    ways = ("SEARCH", "Index Cond", "policy_backing_off", "policy_edited", "policy_lookup_failed")
     return any(way in step for step in plan.steps for way in ways)
 
 
@@ -132,6 +134,87 @@ def test_a_part_of_many_names_is_looked_for_in_order(
         plan = plans.explain(sql)
         assert not plan.reads_a_whole_table, plan
         assert any("policy_by_use" in step for step in plan.steps), plan
+
+
+@pytest.mark.parametrize(
+    ("query", "sort", "order"),
+    [
+        ({"mode": "enforce"}, "valid_until", "last_use_key"),
+        ({"state": "failing"}, "valid_until", "last_use_key"),
+        ({"state": "expired"}, "last_use", "valid_end"),
+        ({"mode": "enforce", "state": "expiring"}, "valid_until", "valid_end"),
+        ({"mode": "enforce", "state": "valid"}, "last_use", "last_use_key"),
+        ({"state": "valid"}, "last_use", "last_use_key"),
+        ({"state": "failing"}, "domain", "domain"),
+        ({"q": "d0*"}, "valid_until", "valid_end"),
+        ({"q": "d0*", "mode": "enforce"}, "domain", "domain"),
+    ],
+)
+@pytest.mark.usefixtures("rows")
+def test_many_rows_of_a_large_table_come_in_an_order_that_finds_them(
+    query: dict[str, str], sort: str, order: str, monkeypatch: pytest.MonkeyPatch, as_: As
+) -> None:
+    monkeypatch.setattr(narrowing, "FEW", -1)
+    conditions = listing.Filters.read(query).conditions(timezone.now())
+    asked = listing.SORTS[sort]
+    assert listing.page(PolicyRecord.objects.all(), asked, conditions).order == asked.field
+    monkeypatch.setattr(narrowing, "SMALL", 0)
+    assert listing.page(PolicyRecord.objects.all(), asked, conditions).order == order
+    html = as_("viewer").get("/policies/", query | {"sort": sort}).content.decode()
+    assert ("too many to sort them in that way" in html) == (order != asked.field)
+
+
+@pytest.mark.usefixtures("rows")
+def test_few_rows_of_a_large_table_come_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(narrowing, "SMALL", 0)
+    conditions = listing.Filters.read({"state": "backoff"}).conditions(timezone.now())
+    for sort in listing.SORTS.values():
+        assert listing.page(PolicyRecord.objects.all(), sort, conditions).order == sort.field
+
+
+NOW = timezone.now()
+LATER = NOW + timedelta(days=1)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL takes the closer bound")
+@pytest.mark.parametrize(
+    ("lead", "beyond", "both"),
+    [
+        (Q(valid_end__gt=NOW), Q(), Q(valid_end__gt=NOW)),
+        (Q(valid_end__gt=NOW), Q(valid_end__gt=LATER),
+         Q(bare_valid_end__gt=NOW, valid_end__gt=LATER)),
+        (Q(valid_end__gt=LATER), Q(valid_end__gt=NOW),
+         Q(valid_end__gt=LATER, bare_valid_end__gt=NOW)),
+        (Q(valid_end__gt=NOW), Q(valid_end__lt=LATER), Q(valid_end__gt=NOW, valid_end__lt=LATER)),
+        (Q(valid_end__lte=LATER), Q(valid_end__lt=NOW),
+         Q(bare_valid_end__lte=LATER, valid_end__lt=NOW)),
+        (Q(domain__gte="d", domain__lt="e"), Q(domain__gt="dx"),
+         Q(bare_domain__gte="d", domain__lt="e", domain__gt="dx")),
+    ],
+)  # fmt: skip
+def test_of_two_bounds_the_closer_one_enters_the_index(lead: Q, beyond: Q, both: Q) -> None:
+    found = narrowing._closest(lead, beyond)
+    assert set(found.children) == set(both.children)
+
+
+@pytest.mark.parametrize(
+    ("collation", "start", "end"),
+    [
+        ("C", "d", "d" + listing.LAST),
+        ("C.UTF-8", "-", "-" + listing.LAST),
+        ("en_US.utf8", "da", "db"),
+        ("en_US.utf8", "d9", ""),
+        ("en_US.utf8", "d-", ""),
+        ("en_US.utf8", "dü", ""),
+        ("cs_CZ.utf8", "c", ""),
+        ("und-x-icu", "c", ""),
+    ],
+)
+def test_where_a_beginning_ends_is_known_of_some_collations(
+    collation: str, start: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "_collation", lambda: collation)
+    assert listing._end_of(start) == end
 
 
 @pytest.mark.usefixtures("rows")
