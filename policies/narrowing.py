@@ -34,7 +34,7 @@ row as well, unless nothing but the index's own columns is asked for."""
 _BARE = "bare_"
 _COLUMNS = (
     "domain", "mode", "backoff", "valid_end", "last_use_key", "outcome_type", "outcome_failure",
-    "edited",
+    "edited", "open_alerts",
 )  # fmt: skip
 
 

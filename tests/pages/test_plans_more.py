@@ -68,7 +68,8 @@ def statements(query: dict[str, str], *, after: str = "") -> list[str]:
 
 def finds_rows(plan: plans.Plan) -> bool:
     """Whether an index leads to the rows, or holds no others."""
-    ways = ("SEARCH", "Index Cond", "policy_backing_off", "policy_edited", "policy_lookup_failed")
+    ways = ("SEARCH", "Index Cond", "policy_backing_off", "policy_edited", "policy_lookup_failed",
+            "policy_with_alerts")  # fmt: skip
     return any(way in step for step in plan.steps for way in ways)
 
 
@@ -122,6 +123,20 @@ def test_both_ways_show_the_same(
         found += making.domains(page.rows)
         after, first = page.after, False
     assert found == making.domains(expected)
+
+
+@pytest.mark.parametrize("state", [choice.value for choice in listing.STATES])
+@pytest.mark.usefixtures("rows")
+def test_each_state_goes_with_any_other_filter(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for few in (-1, 1000):
+        monkeypatch.setattr(narrowing, "FEW", few)
+        for sort in listing.SORTS.values():
+            asked = listing.Filters.read({"state": state, "mode": "enforce", "used": "day"})
+            page = listing.page(
+                PolicyRecord.objects.all(), sort, asked.conditions(timezone.now()), size=100
+            )
+            expected = asked.apply(PolicyRecord.objects.all(), timezone.now())
+            assert set(making.domains(page.rows)) == set(making.domains(expected))
 
 
 @pytest.mark.parametrize("part", ["e", "exam"])
