@@ -44,6 +44,11 @@ def share() -> None:
     _held[path] = descriptor
 
 
+def forget() -> None:
+    """This process is a fork that let go of its parent's locks: it has to share anew."""
+    _held.clear()
+
+
 @contextmanager
 def alone() -> Iterator[None]:
     """Nobody else uses the database until the block ends. Raises Occupied."""

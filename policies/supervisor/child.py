@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from policies.supervisor.backoff import Backoff
+from policies.supervisor.forking import Main
 from policies.supervisor.session import Session
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ def _always() -> bool:
 class ChildSpec:
     """What is run, and how it is to be treated.
 
+    `run`: a command, or a function that is run in a fork of the supervisor.
     `stage`: children of a lower stage are stopped before those of a higher one are asked to.
     `stop_seconds`: how long a child may take to stop before it is killed.
     `is_up`: whether it serves yet. `is_healthy`: whether it still does its work; asked every few
@@ -31,7 +33,7 @@ class ChildSpec:
     """
 
     name: str
-    command: tuple[str, ...]
+    run: tuple[str, ...] | Main
     stage: int = 0
     stop_seconds: float = 10.0
     is_up: Callable[[], bool] = _always
@@ -88,7 +90,7 @@ class Child:
 
     def _start(self, now: float) -> None:
         try:
-            self._session = Session(self.spec.command, self._environ, self._mark)
+            self._session = Session(self.spec.run, self._environ, self._mark)
         except BlockingIOError:
             return  # the last of the earlier run is about to go; the next step tries again
         self._started, self._kill_at = now, None

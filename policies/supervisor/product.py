@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
 from datetime import timedelta
+from functools import partial
+from importlib import import_module
 
-from django.core.management import get_commands
+from django.core.management import execute_from_command_line, get_commands
 from django.db import connections
+from django.urls import get_resolver
 
 from mtastsweb.environment import BASE_DIR, Environment
 from mtastsweb.values import Address, UnixSocket
-from policies import heartbeats
+from policies import heartbeats, occupancy
 from policies.supervisor.child import ChildSpec
 
 _SERVING = 0  # the stage of what takes requests: stopped first …
 _WORKING = 1  # … so that the queue's workers can finish what was asked for
+_LOADED = (
+    "gunicorn.app.wsgiapp", "gunicorn.workers.gthread", "django.core.handlers.wsgi",
+    "django.template.loaders.cached", "django_q.cluster", "policies.tasks",
+    "policies.mtasts.https", "policies.mtasts.dns", "policies.socketmap.server.run",
+)  # fmt: skip
 _CONNECT_TIMEOUT = 0.5  # seconds
 # The tick beats each minute; a worker that did not for so long is frozen.
 _SILENCE = timedelta(minutes=5)
@@ -26,13 +35,13 @@ def children(environment: Environment) -> tuple[ChildSpec, ...]:
     """Web and worker, and the socketmap."""
     web = ChildSpec(
         name="web",
-        command=_python("-P", "-m", "gunicorn", "--config", "python:mtastsweb.gunicorn"),
+        run=_run_web,
         stage=_SERVING,
         is_up=lambda: is_reachable(environment.web_listen),
     )
     worker = ChildSpec(
         name="worker",
-        command=_manage("qcluster"),
+        run=partial(_manage, "qcluster"),
         stage=_WORKING,
         stop_seconds=60.0,
         is_healthy=_worker_beats,
@@ -42,7 +51,7 @@ def children(environment: Environment) -> tuple[ChildSpec, ...]:
         return (web, worker)
     socketmap = ChildSpec(
         name="socketmap",
-        command=_manage("socketmap"),
+        run=partial(_manage, "socketmap"),
         stage=_SERVING,
         stop_seconds=20.0,  # for the last answers, and to write down what was used
         is_up=lambda: all(map(is_reachable, environment.socketmap_listen)),
@@ -79,9 +88,23 @@ def _worker_beats() -> bool:
     return age is None or age < _SILENCE
 
 
-def _python(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, *arguments)
+def load() -> None:
+    """Load what the children need, before they are forked: they have it in memory once."""
+    for module in _LOADED:
+        import_module(module)
+    get_resolver().url_patterns  # noqa: B018 - the pages are imported when it is asked for
+    gc.collect()
+    gc.freeze()  # else looking for garbage copies what all have in common
 
 
-def _manage(command: str) -> tuple[str, ...]:
-    return _python("-P", "-m", "mtastsweb", command)
+def _run_web() -> None:
+    occupancy.forget()
+    sys.argv = ["gunicorn", "--config", "python:mtastsweb.gunicorn"]
+    from gunicorn.app.wsgiapp import run
+
+    run()
+
+
+def _manage(command: str) -> None:
+    occupancy.forget()
+    execute_from_command_line(["mtastsweb", command])

@@ -16,13 +16,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from policies.supervisor.forking import Fork, Main
+
 _POLL = 0.05  # seconds
 
 
 class Session:
     """One running child. Raises BlockingIOError where an earlier one of the same mark lives."""
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], mark: Path) -> None:
+    def __init__(self, run: Sequence[str] | Main, environ: Mapping[str, str], mark: Path) -> None:
         self._mark = mark
         with _locked(mark) as descriptor:
             os.ftruncate(descriptor, 0)
@@ -30,8 +32,12 @@ class Session:
             def write_own_number() -> None:
                 os.write(descriptor, str(os.getpid()).encode())
 
+            self._leader: Fork | subprocess.Popen[bytes]
+            if callable(run):
+                self._leader = Fork(mark.stem, run, environ, descriptor, write_own_number)
+                return
             self._leader = subprocess.Popen(  # noqa: S603 - the product's own commands
-                command,
+                run,
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

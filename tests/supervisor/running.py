@@ -1,7 +1,8 @@
 """A supervisor as a process of its own, with small children, for tests to kill.
 
 Run as `python -m tests.supervisor.running RUN_DIR CHILD…`; each CHILD is `name=stage=code`, where
-code is Python. One named "sick" is never healthy, one named "slow" has a minute to stop. Prints
+code is Python, run by a new interpreter, or by a fork where FORKED is set. One named "sick" is
+never healthy, one named "slow" has a minute to stop. Prints
 "up" when all children run, and logs to standard error.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from policies.supervisor.backoff import Backoff
@@ -17,11 +19,15 @@ from policies.supervisor.child import ChildSpec
 from policies.supervisor.supervisor import AlreadyRunning, Supervisor, exclusive
 
 
+def _forked(code: str) -> Callable[[], None]:
+    return lambda: exec(code, {"__name__": "__main__"})
+
+
 def _spec(argument: str) -> ChildSpec:
     name, stage, code = argument.split("=", 2)
     return ChildSpec(
         name=name,
-        command=(sys.executable, "-c", code),
+        run=_forked(code) if "FORKED" in os.environ else (sys.executable, "-c", code),
         stage=int(stage),
         stop_seconds=60.0 if name == "slow" else 0.3,
         is_healthy=lambda: name != "sick",

@@ -40,7 +40,8 @@ TIMEOUT = 20  # seconds
 class Stage:
     """A run directory, a FIFO, and the supervisors that a test starts on them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, environ: dict[str, str]) -> None:
+        self._environ = {**os.environ, **environ}
         self.run_dir = path / "run"
         self.fifo = path / "fifo"
         os.mkfifo(self.fifo)
@@ -61,6 +62,7 @@ class Stage:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "tests.supervisor.running", self.run_dir, *arguments],
             cwd=BASE_DIR,
+            env=self._environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -88,9 +90,9 @@ class Stage:
             os.close(self._holder)
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(tmp_path)
+@pytest.fixture(params=["command", "fork"])
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path, {"FORKED": "1"} if request.param == "fork" else {})
     yield stage
     stage.close()
 
@@ -196,6 +198,22 @@ def test_the_next_start_ends_what_supervisor_and_keeper_left_behind(stage: Stage
     follower.terminate()
     follower.wait(TIMEOUT)
     assert stage.rest() == []
+
+
+def test_a_child_has_nothing_of_the_supervisor_s_open(stage: Stage) -> None:
+    """Else its locks and pipes would not end with it."""
+    supervisor = stage.start(web=OBEDIENT)
+    child = started(stage.line())
+    mine = _opened(supervisor.pid) - {os.devnull}
+    assert mine  # its locks, and a pipe to the keeper
+    assert not {name for name in mine & _opened(child) if name.startswith(("/", "socket:"))}
+    assert os.getsid(child) == child
+
+
+def _opened(pid: int) -> set[str]:
+    """What it has open besides the standard three."""
+    entries = Path(f"/proc/{pid}/fd").iterdir()
+    return {str(entry.readlink()) for entry in entries if int(entry.name) > 2}
 
 
 def test_a_second_supervisor_on_the_same_directory_refuses(stage: Stage) -> None:

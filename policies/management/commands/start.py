@@ -6,9 +6,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from policies import occupancy, queue, schema, setup
-from policies.supervisor.product import child_environ, children, is_reachable
+from policies.supervisor.product import child_environ, children, is_reachable, load
 from policies.supervisor.supervisor import AlreadyRunning, Supervisor, exclusive
 
 
@@ -30,6 +31,8 @@ class Command(BaseCommand):
             with exclusive(environment.data_dir / "run"):
                 if is_reachable(environment.web_listen):
                     raise CommandError(f"{environment.web_listen} is in use: see WEB_LISTEN.")
+                load()
+                connections.close_all()  # none is to be had in common
                 supervisor.run()
         except AlreadyRunning as error:
             raise CommandError(f"Already running on {environment.data_dir} ({error}).") from error
@@ -41,4 +44,5 @@ class Command(BaseCommand):
         if setup.is_open():
             self.stdout.write(f"First login: {setup.make_link()}")
         queue.put_tick()
+        connections.close_all()  # what is forked later makes its own
         self.stdout.flush()
