@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 
 from policies import claiming, holders, jobs, leases, queue
 
@@ -31,10 +31,11 @@ def settle() -> None:
 
 
 def _take_over(name: str) -> None:
-    claims = claiming.release(name)
-    freed = leases.release(name)
-    rounds = jobs.end_rounds(freed)
-    tasks = queue.give_back(freed)
+    with transaction.atomic():  # who takes over can be killed as well
+        claims = claiming.release(name)
+        freed = leases.release(name)
+        rounds = jobs.end_rounds(freed)
+        tasks = queue.give_back(freed)
     log.info(
         "took over from the dead",
         extra={"claims": claims, "leases": len(freed), "rounds": rounds, "tasks": tasks},

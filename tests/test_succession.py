@@ -191,6 +191,24 @@ def test_is_done_once() -> None:
     assert holders.dead() == []
 
 
+def test_who_takes_over_may_be_killed_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it or nothing, for what is left is found by the leases."""
+    queue.put_tick()
+    take()
+    die()
+    with monkeypatch.context() as killed:
+        killed.setattr(queue, "give_back", _be_killed)
+        with pytest.raises(KeyboardInterrupt):
+            succession.settle()
+    assert waiting() == []
+    succession.settle()
+    assert waiting() == [queue.TICK, queue.TICK]
+
+
+def _be_killed(_freed: list[str]) -> int:
+    raise KeyboardInterrupt
+
+
 def test_waits_for_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> int:
         raise DatabaseError("away")
