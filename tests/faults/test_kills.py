@@ -71,9 +71,19 @@ def _kill_some(product: Product, dice: random.Random) -> None:
     for name in victims:
         moment = min(refreshed(product) + dice.randrange(40), POLICIES)
         _until(lambda moment=moment: refreshed(product) >= moment)
-        _until(lambda name=name: len(product.session(name)) > (name != "socketmap"))
-        leader, *others = product.session(name)
-        os.kill(dice.choice([leader, *others]), signal.SIGKILL)
+        _until(lambda name=name: _is_one_killed(product, name, dice))
+
+
+def _is_one_killed(product: Product, name: str, dice: random.Random) -> bool:
+    """False where the child does not run, or its process had just ended by itself."""
+    session = product.session(name)
+    if len(session) < (1 if name == "socketmap" else 2):
+        return False
+    try:
+        os.kill(dice.choice(session), signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _check_what_was_asked_for(product: Product) -> None:
