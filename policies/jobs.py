@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -17,6 +18,8 @@ from policies.querysets import PolicyRecordQuerySet
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+log = logging.getLogger(__name__)
 
 LOST = timedelta(hours=1)
 """A tick's round that runs for longer has lost its worker."""
@@ -44,6 +47,7 @@ def begin_refetch(chosen: PolicyRecordQuerySet, description: str, user: User | N
         if not job.total:
             job.state, job.finished_at = Job.State.DONE, timezone.now()
         job.save()
+    log.info("refetch of many begun", extra={"job": job.pk, "policies": job.total})
     return job
 
 

@@ -12,7 +12,7 @@ from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
 from policies import cache, fetches, heartbeats, queue, tasks
-from policies.models import Fetch, PolicyRecord
+from policies.models import Fetch, Heartbeat, PolicyRecord
 from policies.mtasts import parse_domain
 from policies.mtasts.errors import DNSError, FetchError, NoRecordError, PolicySyntaxError
 from policies.querysets import UNUSED
@@ -154,6 +154,14 @@ class TestTick:
         tasks.tick()
         fetch.refresh_from_db()
         assert (fetch.outcome == "lost") is is_given_up
+
+    def test_forgets_machines_that_were_silent_for_a_week(self, script: Script) -> None:
+        now = timezone.now()
+        for node, days in (("gone", 8), ("here", 6)):
+            Heartbeat.objects.create(node=node, kind="socketmap", at=now - timedelta(days=days))
+        tasks.tick()
+        kept = Heartbeat.objects.filter(kind="socketmap").values_list("node", flat=True)
+        assert list(kept) == ["here"]
 
     @pytest.mark.parametrize(
         ("source", "outcome", "changed", "days", "is_kept"),

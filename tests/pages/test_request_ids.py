@@ -12,7 +12,7 @@ from django.test import Client
 
 from mtastsweb import requestid
 from mtastsweb.logs import JSONFormatter
-from policies import world
+from policies import refresh, world
 from policies.mtasts.dns import Resolver
 from policies.mtasts.https import PolicyFetcher
 from tests.pages import making
@@ -81,6 +81,30 @@ def test_a_refetch_keeps_its_id_from_page_to_fetch(
     assert (page["method"], page["status"]) == ("POST", 303)
     assert fetch["domain"] == "xn--bcher-kva.example"
     assert fetch["outcome"] == "sts-policy-fetch-error"
+
+
+def test_a_bulk_refetch_is_told_with_its_id(as_: As, lines: Lines) -> None:
+    making.many(2)
+    form = {"all": "1", "confirmed": "1"}
+    as_("operator").post("/policies/bulk/refetch/", form, headers={"x-request-id": "many-at-once"})
+    (begun,) = lines.of("refetch of many begun")
+    assert (begun["policies"], begun["request_id"]) == (2, "many-at-once")
+
+
+def test_the_threads_of_a_refresh_share_the_id_of_their_round(
+    lines: Lines, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making.record("a.example", refresh_due=None, inserted=script.now())
+    making.record("b.example", refresh_due=None, inserted=script.now())
+    nobody = Resolver(("127.0.0.1:9",), timeout=0.1)
+    real = world.real(nobody, PolicyFetcher(nobody, timeout=0.2))
+    script.look, played = record("2"), script.world
+    outside = world.World(played.look, real.fetch, played.now, played.wait)
+    monkeypatch.setattr(world, "limited", lambda _slot: outside)
+    with requestid.bound("one-round"):
+        refresh.run()
+    fetched = {(line["domain"], line["request_id"]) for line in lines.of("policy fetch")}
+    assert fetched == {("a.example", "one-round"), ("b.example", "one-round")}
 
 
 def test_reading_pages_leaves_no_line(as_: As, lines: Lines) -> None:
