@@ -19,6 +19,7 @@ from policies.tlsrpt.failures import failure_details
 if TYPE_CHECKING:
     from policies.decide import Fetched, Look
     from policies.mtasts.tls import PeerCertificate
+    from policies.tlsrpt.result import FailureDetails
 
 TEXT_KEPT = 65_536
 """Characters of a policy text."""
@@ -47,10 +48,20 @@ class Before:
         }
 
 
-def build(before: Before, look: Look, fetched: Fetched | None) -> dict[str, Any]:
-    """As JSON takes it: `before`, `after`, `dns`, `certificate`, `failure`."""
+def build(
+    before: Before,
+    look: Look,
+    fetched: Fetched | None,
+    last_failure: FailureDetails | None = None,
+) -> dict[str, Any]:
+    """As JSON takes it: `before`, `after`, `dns`, `certificate`, `failure`.
+
+    `last_failure`: of the fetch before, shown where nothing was fetched now.
+    """
     found: dict[str, Any] = {"before": before.to_json(), "dns": _dns(look)}
     if fetched is None:
+        if last_failure is not None:
+            found["failure"] = _details(last_failure, "the last fetch failed")
         return found
     found["certificate"] = _certificate(fetched.certificate)
     if isinstance(fetched, MTASTSError):
@@ -100,11 +111,14 @@ def _policy(policy: Policy) -> dict[str, Any]:
 
 
 def _failure(error: FetchError | PolicySyntaxError) -> dict[str, Any]:
-    details = failure_details(error)
+    return _details(failure_details(error), _printable(str(error)))
+
+
+def _details(failure: FailureDetails, message: str) -> dict[str, Any]:
     return {
-        "type": str(details.result_type),
-        "reason": details.reason_code,
-        "message": _printable(str(error)),
+        "type": str(failure.result_type),
+        "reason": failure.reason_code,
+        "message": message,
     }
 
 

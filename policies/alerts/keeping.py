@@ -85,7 +85,8 @@ class _Sky:
 def _fails_by_dns(sighting: Sighting) -> bool:
     if isinstance(sighting.look, DNSError):
         return True
-    reason = getattr(sighting.fetched, "reason", "") or sighting.last_reason
+    last = sighting.last_failure
+    reason = getattr(sighting.fetched, "reason", "") or (last.reason_code if last else "")
     return weather.way("", reason) is Way.DNS
 
 
@@ -119,7 +120,12 @@ def _open(kind: Kind, sighting: Sighting) -> None:
         policy_end=sighting.policy_end,
         before_text=sighting.before_text,
         after_text=evidence.after_text(sighting.fetched),
-        evidence=evidence.build(sighting.before, sighting.look, sighting.fetched),
+        evidence=evidence.build(
+            sighting.before,
+            sighting.look,
+            sighting.fetched,
+            sighting.last_failure if kind is Kind.REFRESH_FAILING else None,
+        ),
     )
     # Another process may have seen it at the same time: then theirs stands.
     Alert.objects.bulk_create([alert], ignore_conflicts=True)

@@ -20,6 +20,7 @@ from policies.mtasts.errors import MTASTSError
 
 if TYPE_CHECKING:
     from policies.decide import Fetched, Look
+    from policies.tlsrpt.result import FailureDetails
 
 SPACING = timedelta(minutes=5)
 """A domain that is asked for a thousand times a second is noted once in so long."""
@@ -29,8 +30,8 @@ SPACING = timedelta(minutes=5)
 class Sighting:
     """What one look found of one domain, as rows name it.
 
-    `kinds`: what is wrong. `policy_end`: until when the policy held stays in force. `last_reason`:
-    why the fetch before this look failed, if it did.
+    `kinds`: what is wrong. `policy_end`: until when the policy held stays in force. `last_failure`:
+    how the fetch before this look failed, if it did.
     """
 
     domain: str
@@ -39,7 +40,7 @@ class Sighting:
     before: Before
     before_text: str
     policy_end: datetime
-    last_reason: str
+    last_failure: FailureDetails | None
     look: Look
     fetched: Fetched | None
     source: Fetch.Source
@@ -84,7 +85,7 @@ def of(
         before=_before(row),
         before_text="" if row.backoff else row.policy_text,
         policy_end=held.valid_end,
-        last_reason=row.failure_reason,
+        last_failure=row.failure,
         look=look,
         fetched=fetched,
         source=source,

@@ -1,0 +1,189 @@
+"""The alarm over real DNS and HTTPS while weeks go by on our own clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
+
+from policies import cache, refresh, world
+from policies.alerts.kinds import NOTICES, Kind
+from policies.models import Alert, Message, PolicyRecord
+from tests.lab import answers, replies
+from tests.lab.certificate import Certificate
+from tests.mtasts.fetching import fetcher_of, resolver_of
+
+if TYPE_CHECKING:
+    from tests.lab.lab import Host, Lab
+
+pytestmark = pytest.mark.django_db
+
+WEEKS = "version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 1209600\n"
+DAY = timedelta(days=1)
+
+
+class Clock:
+    """Starts now, for the certificates are of now; goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.time = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+
+@pytest.fixture
+def clock(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, change_environment: Callable[..., None]
+) -> Clock:
+    clock = Clock()
+    outside = replace(world.real(resolver_of(lab), fetcher_of(lab)), now=clock.now)
+    monkeypatch.setattr(world, "default", lambda: outside)
+    monkeypatch.setattr(world, "limited", lambda _slot: outside)
+    change_environment(
+        alert_email_to=("ops@example.net",), alert_email_at_once=True,
+        alert_webhook_url="http://127.0.0.1:1/", alert_webhook_secret="0123456789abcdef",
+    )  # fmt: skip
+    return clock
+
+
+def live(clock: Clock, domains: list[str], days: float) -> None:
+    """Mail servers ask twice a day, and the refresh does its rounds."""
+    for _ in range(int(days * 2)):
+        clock.time += DAY / 2
+        for domain in domains:
+            cache.get(domain)
+        refresh.run()
+
+
+def gone(host: Host) -> None:
+    host.txt = None
+
+
+def doubled(host: Host) -> None:
+    host.txt = answers.Records("v=STSv1; id=1;", "v=STSv1; id=2;")
+
+
+def not_found(host: Host) -> None:
+    host.policy = None
+
+
+def expired(host: Host) -> None:
+    host.certificate = Certificate.EXPIRED
+
+
+def broken(host: Host) -> None:
+    host.publish("version: STSv1\nmood: enforce\n", id="2")
+
+
+def failing(host: Host) -> None:
+    host.behaviour = replies.Serve(status=500)
+
+
+def weak(host: Host) -> None:
+    host.publish(WEEKS.replace("enforce", "testing"), id="2")
+
+
+def short(host: Host) -> None:
+    host.publish(WEEKS.replace("1209600", "7200"), id="2")
+
+
+def wider(host: Host) -> None:
+    host.publish(WEEKS.replace("mx.example.org", "mx.example.net"), id="2")
+
+
+BREAKS: dict[Kind, Callable[[Host], None]] = {
+    Kind.RECORD_GONE: gone,
+    Kind.RECORD_BROKEN: doubled,
+    Kind.HOST_GONE: not_found,
+    Kind.CERTIFICATE_REFUSED: expired,
+    Kind.POLICY_INVALID: broken,
+    Kind.REFRESH_FAILING: failing,
+    Kind.ENFORCE_TO_TESTING: weak,
+    Kind.MAX_AGE_CUT: short,
+    Kind.MX_WIDENED: wider,
+}
+
+
+def test_nine_domains_that_break_in_nine_ways_raise_nine_alerts(lab: Lab, clock: Clock) -> None:
+    hosts = {kind: lab.domain(f"{kind}.test", WEEKS) for kind in BREAKS}
+    domains = [host.domain for host in hosts.values()]
+    for domain in domains:
+        cache.get(domain)
+    live(clock, domains, days=2)
+    assert not Alert.objects.exists()
+    for kind, host in hosts.items():
+        BREAKS[kind](host)
+    live(clock, domains, days=6)
+
+    alerts = {alert.domain: alert for alert in Alert.objects.all()}
+    assert {domain: alert.kind for domain, alert in alerts.items()} == {
+        host.domain: str(kind) for kind, host in hosts.items()
+    }
+    assert Alert.objects.count() == len(BREAKS)
+    assert all(alert.is_open and alert.before_text == WEEKS for alert in alerts.values())
+    evidence: dict[Kind, dict[str, Any]] = {
+        kind: alerts[host.domain].evidence for kind, host in hosts.items()
+    }
+    assert evidence[Kind.RECORD_GONE]["dns"]["txt"] == []
+    assert sorted(evidence[Kind.RECORD_BROKEN]["dns"]["txt"]) == [
+        "v=STSv1; id=1;", "v=STSv1; id=2;",
+    ]  # fmt: skip
+    assert evidence[Kind.HOST_GONE]["failure"]["reason"] == "no-policy-served"
+    assert evidence[Kind.HOST_GONE]["certificate"]["names"] == ["mta-sts.policy-host-gone.test"]
+    refused = evidence[Kind.CERTIFICATE_REFUSED]
+    assert refused["failure"]["reason"] == "certificate-expired"
+    assert refused["certificate"]["names"] == ["mta-sts.certificate-refused.test"]
+    assert refused["certificate"]["not_after"] < clock.now().isoformat()
+    assert "mood" in alerts["policy-invalid.test"].after_text
+    assert evidence[Kind.REFRESH_FAILING]["failure"]["reason"].endswith("http-status-500")
+    assert evidence[Kind.ENFORCE_TO_TESTING]["after"]["mode"] == "testing"
+    assert evidence[Kind.MAX_AGE_CUT]["after"]["max_age"] == 7200
+    assert evidence[Kind.MX_WIDENED]["after"]["mx"] == ["mx.example.net"]
+
+    # Warnings are confirmed and go out by both ways; notices never do.
+    told = {key.partition(":confirmed")[0] for key in Message.objects.values_list("key", flat=True)}
+    assert told == {
+        f"alert:{alerts[host.domain].pk}"
+        for kind, host in hosts.items()
+        if kind not in NOTICES and alerts[host.domain].state == "confirmed"
+    }
+    confirmed = {alert.kind for alert in alerts.values() if alert.state == "confirmed"}
+    assert {str(kind) for kind in set(Kind) - NOTICES - {Kind.REFRESH_FAILING}} <= confirmed
+    assert Message.objects.count() == 2 * len(told)
+
+    for host in hosts.values():
+        host.behaviour, host.certificate = replies.GOOD, Certificate.GOOD
+        host.publish(WEEKS, id="9")
+    live(clock, domains, days=1.5)
+    assert not Alert.objects.filter(closed_at=None).exists()
+    assert Alert.objects.count() == len(BREAKS)
+
+
+def test_a_phase_out_done_right_raises_nothing(lab: Lab, clock: Clock) -> None:
+    host = lab.domain("leaves.test", WEEKS)
+    cache.get(host.domain)
+    live(clock, [host.domain], days=3)
+    host.publish(WEEKS.replace("1209600", "86400"), id="2")
+    live(clock, [host.domain], days=3)
+    host.publish("version: STSv1\nmode: none\nmax_age: 86400\n", id="3")
+    live(clock, [host.domain], days=3)
+    host.txt, host.policy = None, None
+    live(clock, [host.domain], days=3)
+    assert not Alert.objects.exists()
+    assert not PolicyRecord.objects.exists()
+
+
+def test_a_resolver_that_is_down_raises_nothing(lab: Lab, clock: Clock) -> None:
+    domains = [lab.domain(f"d{at}.test", WEEKS).domain for at in range(3)]
+    for domain in domains:
+        cache.get(domain)
+    for domain in domains:
+        lab[domain].dns = answers.Fails("SERVFAIL")
+    live(clock, domains, days=8)
+    assert not Alert.objects.exists()
