@@ -261,6 +261,19 @@ GROUPS = (
         ),
     ),
     Group(
+        "Alerts",
+        (
+            Term(
+                "alert",
+                "A policy vanished or weakened without having been phased out. The cached one stays"
+                " in force, whatever is alleged.",
+                "RFC 8461 section 8.3",
+            ),
+            Term("suspected", "An alert that was seen, but not often or long enough to be sure."),
+            Term("confirmed", "An alert that was seen three times over 24 hours."),
+        ),
+    ),
+    Group(
         "What Postfix gets",
         (
             Term(

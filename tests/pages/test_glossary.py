@@ -17,6 +17,7 @@ TERMS = [term for group in glossary.GROUPS for term in group.terms]
 SHOWN = [
     *PolicyRecord.Mode.labels, *Fetch.State.labels, *Fetch.Outcome.labels, *Job.State.labels,
     *PolicyType, *ResultType, "backing off", "edited", "expired",
+    "suspected", "confirmed",
 ]  # fmt: skip
 
 
