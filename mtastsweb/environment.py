@@ -70,6 +70,7 @@ class Environment:
     debug: bool
     web_listen: Address
     web_https: bool
+    docs_url: str
     socketmap_listen: tuple[Address | UnixSocket, ...]
     socketmap_on_dns_error: OnDNSError
     socketmap_dane: OnDANE
@@ -167,6 +168,7 @@ def read() -> Environment:
         debug=reader.value("DEBUG", values.boolean, False),
         web_listen=reader.value("WEB_LISTEN", values.tcp_address, Address("127.0.0.1", 8000)),
         web_https=reader.value("WEB_HTTPS", values.boolean, False),
+        docs_url=reader.value("DOCS_URL", values.web_address, ""),
         socketmap_listen=reader.value(
             "SOCKETMAP_LISTEN", values.many(values.listen_address), (Address("127.0.0.1", 8461),)
         ),

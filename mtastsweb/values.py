@@ -172,6 +172,17 @@ def origin(value: str) -> str:
     raise ValueError("https://host or https://*.example.org, with :port if any, with commas")
 
 
+def web_address(value: str) -> str:
+    """Of a page that browsers are sent to."""
+    try:
+        url = urlsplit(value)
+    except ValueError:
+        url = urlsplit("")
+    if url.scheme not in {"http", "https"} or not url.hostname or not value.isprintable():
+        raise ValueError("https://host/path/, or with http")
+    return value
+
+
 def mailbox(value: str) -> str:
     if not _MAILBOX.fullmatch(value):
         raise ValueError("a mail address")

@@ -129,3 +129,13 @@ print(answer.headers["Strict-Transport-Security"])
         "/accounts/login/ True",
         "max-age=31536000",
     ], done.stderr
+
+
+def test_the_help_leads_to_the_documentation(
+    client: Client, change_environment: Callable[..., None]
+) -> None:
+    page = client.get("/accounts/login/").content.decode()
+    assert "<code>docs/</code>" in page
+    change_environment(docs_url="https://docs.example.org/mtastsweb/")
+    page = client.get("/accounts/login/").content.decode()
+    assert '<a href="https://docs.example.org/mtastsweb/">tutorial, how-tos, reference</a>' in page

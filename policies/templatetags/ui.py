@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.template.context import Context
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -131,6 +132,12 @@ def _current(path: str, url: str) -> str:
     if path == url:
         return "page"
     return "true" if path.startswith(url) else ""
+
+
+@register.simple_tag
+def docs_url() -> str:
+    """Where the documentation is to be read; empty where nobody said."""
+    return str(settings.MTASTS.docs_url)
 
 
 @register.simple_tag
