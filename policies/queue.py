@@ -112,13 +112,21 @@ class Broker(ORM):  # type: ignore[misc]  # django-q2 ships no types
 
 
 def give_back(freed: Iterable[str]) -> int:
-    """Put the tasks among these leases, whose holder is dead, back to be taken; how many."""
+    """Put the tasks among these leases, whose holder is dead, back to be taken; how many.
+
+    Ticks are dropped: whoever takes over puts one, and more would find nothing to do.
+    """
     numbers = [int(name.removeprefix(TAKEN)) for name in freed if name.startswith(TAKEN)]
-    rows = OrmQ.objects.filter(pk__in=numbers)
-    for row in rows:
+    given_back = []
+    for row in OrmQ.objects.filter(pk__in=numbers):
+        if row.task.get("func") == TICK:
+            leases.drop(f"{TAKEN}{row.pk}")
+            row.delete()
+            continue
         if row.task.get("func") == REFETCH:
             fetches.requeue(row.task["args"][0])
-    return int(rows.update(lock=timezone.now()))
+        given_back.append(row.pk)
+    return int(OrmQ.objects.filter(pk__in=given_back).update(lock=timezone.now()))
 
 
 def forget_leases() -> None:

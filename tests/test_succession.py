@@ -143,6 +143,16 @@ class TestTasks:
             succession.settle()
         assert waiting() == [queue.TICK]
 
+    def test_that_tick_are_not_put_twice(self) -> None:
+        for _killed in range(5):
+            queue.put_tick()
+            take()
+            die()
+            succession.settle()
+            assert waiting() == [queue.TICK]
+            OrmQ.objects.all().delete()
+        assert not Lease.objects.exists()
+
     def test_that_are_done_leave_nothing(self) -> None:
         queue.put_tick()
         number, _ = take()
@@ -193,7 +203,7 @@ def test_is_done_once() -> None:
 
 def test_who_takes_over_may_be_killed_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it or nothing, for what is left is found by the leases."""
-    queue.put_tick()
+    tasks.request_refetch(NAME, None)
     take()
     die()
     with monkeypatch.context() as killed:
@@ -202,7 +212,7 @@ def test_who_takes_over_may_be_killed_and_nothing_is_lost(monkeypatch: pytest.Mo
             succession.settle()
     assert waiting() == []
     succession.settle()
-    assert waiting() == [queue.TICK, queue.TICK]
+    assert waiting() == [queue.REFETCH, queue.TICK]
 
 
 def _be_killed(_freed: list[str]) -> int:
