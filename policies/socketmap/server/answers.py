@@ -160,6 +160,8 @@ class Answers:
 
     def _rule(self, known: Known) -> Rule | None:
         """The exception that counts for it."""
+        if not self._exceptions:
+            return None
         policy = known.held if known.has_valid_policy(self._wall()) else None
         return self._exceptions.find(known.name, policy, self._desk.outside.now())
 

@@ -22,6 +22,10 @@ class Excepted:
         self._rules = Rules()
         self._at = now
 
+    def __bool__(self) -> bool:
+        """Whether there are any, active or not."""
+        return bool(self._rules)
+
     def replace(self, rules: Rules, now: datetime) -> list[Rule]:
         """These are all from now on. Returns those by which answers may change."""
         before, self._rules = self._rules, rules
@@ -39,8 +43,6 @@ class Excepted:
 
     def find(self, name: Domain, held: Held | None, now: datetime) -> Rule | None:
         """The one that counts. `held`: the row whose policy is in force, None for none."""
-        if not self._rules:
-            return None
         return self._rules.find(name.ascii, held.mx if held else (), now)
 
     def may_allow(self, name: Domain, policy: Policy | None, now: datetime) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mtastsweb.environment import OnDNSError
+from policies import exceptions
+from policies.socketmap.exceptions import Rules
 from policies.socketmap.server.answers import Answers
 from policies.socketmap.server.background import Background
 from policies.socketmap.server.clerk import Clerk
@@ -23,7 +25,7 @@ from policies.socketmap.server.memory import Memory
 from policies.socketmap.server.pool import Pool
 from policies.socketmap.server.scribe import Scribe
 from policies.socketmap.server.status import Status
-from policies.socketmap.server.watcher import Watcher, read_exceptions
+from policies.socketmap.server.watcher import Watcher
 from policies.world import World
 
 log = logging.getLogger(__name__)
@@ -144,7 +146,7 @@ class Server:
 
     async def _know_exceptions(self) -> None:
         """Where the database does not answer at once, the watcher reads them as soon as it does."""
-        reading = asyncio.to_thread(read_exceptions, self._desk)
+        reading = asyncio.to_thread(_read_exceptions, self._desk)
         try:
             rules = await asyncio.wait_for(reading, FIRST_READING)
         except TimeoutError:
@@ -177,6 +179,12 @@ class Server:
         if now - self._refused_logged > 60.0:
             self._refused_logged = now
             log.error("too many connections", extra={"open": len(self.connections.open)})
+
+
+def _read_exceptions(desk: Desk) -> Rules:
+    """All of them, in a thread that has no connection of its own. Raises DatabaseError."""
+    with desk.database.lent():
+        return exceptions.current(desk.outside.now())
 
 
 def _raised_file_limit() -> int:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 
 from policies import exceptions
 from policies.changes import EVERYTHING, EXCEPTIONS, Watch
-from policies.socketmap.exceptions import Rules
 from policies.socketmap.server import loader
 from policies.socketmap.server.answers import Answers
 from policies.socketmap.server.background import Background
@@ -41,7 +40,6 @@ class Watcher(Background):
         self._now = desk.outside.now
         self._dane = desk.dane
         self._listed: frozenset[str] = self._dane.listed() if self._dane else frozenset()
-        self._desk = desk
         self._is_loaded = False
         self._has_exceptions = False
 
@@ -57,7 +55,7 @@ class Watcher(Background):
         if changed & {EVERYTHING, EXCEPTIONS}:
             self._has_exceptions = False
         if not self._has_exceptions:
-            self._to_loop(self._answers.excepted, read_exceptions(self._desk))
+            self._to_loop(self._answers.excepted, exceptions.current(self._now()))
             self._has_exceptions = True
         if EVERYTHING in changed:
             self._is_loaded = False
@@ -117,9 +115,3 @@ class Watcher(Background):
     def _to_loop(self, function: Callable[..., None], *arguments: object) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *arguments)
-
-
-def read_exceptions(desk: Desk) -> Rules:
-    """All of them, as they are now. Raises DatabaseError."""
-    with desk.database.lent():
-        return exceptions.current(desk.outside.now())
