@@ -287,7 +287,8 @@ class Answers:
         return flight
 
     def _to_loop(self, function: Callable[..., None], *arguments: object) -> None:
-        self._loop.call_soon_threadsafe(function, *arguments)
+        if not self._loop.is_closed():  # a lookup that nobody waited for may outlive the server
+            self._loop.call_soon_threadsafe(function, *arguments)
 
     def _be_patient(self, flight: Flight) -> None:
         if self._is_checked(flight.known):
