@@ -161,7 +161,7 @@ def test_what_is_skipped_waits_for_nobody(serve: Serve, script: Script) -> None:
     server = serve().loaded()
     begun = time.monotonic()
     assert server.ask("example.org") == NOTHING
-    assert time.monotonic() - begun < 0.4
+    assert time.monotonic() - begun < 5, "the lookup takes ten seconds"
     gate.set()
     server.wait_until(lambda: not server.server.answers.flights)
     assert script.fetches == ["example.org"], "the cache is kept up behind"
@@ -355,9 +355,9 @@ def test_a_thousand_cost_a_lookup_next_to_nothing(serve: Serve, script: Script) 
     def timed() -> float:
         known = server.server.memory.get("example.org")
         assert known is not None
-        begun = time.perf_counter()
+        begun = time.thread_time()  # whatever else the machine does
         for _ in range(1000):
             server.server.answers._payload(known, tlsrpt=False)
-        return (time.perf_counter() - begun) / 1000
+        return (time.thread_time() - begun) / 1000
 
     assert server.call(timed) < 0.001
