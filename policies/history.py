@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -114,3 +114,13 @@ def of(domain: str, limit: int | None = None) -> list[Change]:
     versions = list(found if limit is None else found[: limit + 1])
     before = [*versions[1:], None]
     return [Change(*pair) for pair in zip(versions, before, strict=False)][:limit]
+
+
+def on(day: date, changes: Sequence[Change]) -> list[PolicyVersion]:
+    """Which of these versions were in force on a UTC day, the latest first."""
+    return [each.version for each in changes if _was_held(each.version, day)]
+
+
+def _was_held(version: PolicyVersion, day: date) -> bool:
+    last = version.last_seen.astimezone(UTC).date() if version.last_seen else date.max
+    return version.first_seen.astimezone(UTC).date() <= day <= last

@@ -83,3 +83,18 @@ def test_the_latest_versions_are_kept(script: Script, change_environment: Any) -
     assert [record_id for _, record_id, _ in seen()] == ["5", "4", "3"]
     assert len(history.of(DOMAIN, limit=2)) == 2
     assert history.of(DOMAIN, limit=2)[1].before is not None
+
+
+def test_of_a_day_are_the_versions_that_were_held_then(script: Script) -> None:
+    script.publish()
+    cache.get(DOMAIN)
+    script.pass_(days=2)
+    script.publish(TESTING, "2")
+    cache.get(DOMAIN)
+    changes = history.of(DOMAIN)
+
+    def held(days: int) -> list[str]:
+        day = (NOON + timedelta(days=days)).date()
+        return [version.record_id for version in history.on(day, changes)]
+
+    assert [held(days) for days in (-1, 0, 1, 2, 3)] == [[], ["1"], ["1"], ["2", "1"], ["2"]]

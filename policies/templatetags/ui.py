@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -17,7 +17,8 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from policies import alerts, diffs, exceptions
+from policies import alerts, diffs, exceptions, history
+from policies.models import PolicyVersion
 from policies.mtasts import DomainNameError, parse_domain
 from policies.socketmap.exceptions import Rule
 
@@ -333,6 +334,12 @@ def code_sides(before: str, after: str, left: str, right: str) -> SafeString:
         right_head=right.capitalize(),
         rows=rows,
     )
+
+
+@register.simple_tag
+def versions_on(day: date, changes: Sequence[history.Change]) -> list[PolicyVersion]:
+    """Which versions of a policy's page were in force on a day, the latest first."""
+    return history.on(day, changes)
 
 
 def _side(line: diffs.Line | None, what: str) -> SafeString:

@@ -20,13 +20,13 @@ pytest.importorskip("hypothesis", reason="pip install -r requirements-dev.txt")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policies import alert_listing, alerts
+from policies import alert_listing, alerts, cache
 from policies.alert_listing import Filters
 from policies.alerts.kinds import Kind
 from policies.models import Alert, Message
 from tests.pages import making, plans
 from tests.pages.conftest import As, someone
-from tests.worlds import TESTING
+from tests.worlds import TESTING, Script
 
 pytestmark = pytest.mark.django_db
 
@@ -242,3 +242,18 @@ class TestOtherPages:
         assert f'href="/alerts/{alert.pk}/"' in viewer.get("/alerts/").content.decode()
         html = viewer.get(f"/alerts/{alert.pk}/").content.decode()
         assert Kind.CERTIFICATE_REFUSED.remedy.partition(".")[0].replace("'", "&#x27;") in html
+
+
+def test_the_outcomes_of_a_day_stand_beside_the_version_held_then(
+    script: Script, viewer: Client
+) -> None:
+    script.time = NOW
+    script.publish()
+    cache.get("weak.example")
+    script.publish(TESTING, "2")
+    cache.get("weak.example")
+    html = " ".join(viewer.get("/policies/weak.example/").content.decode().split())
+    assert "Policy then" in html
+    cells = html.partition("Policy then")[2].partition("</tbody>")[0]
+    assert '>testing</span> <span class="mono">2</span>, before' in cells
+    assert '>enforce</span> <span class="mono">1</span></td>' in cells
