@@ -66,10 +66,14 @@ class SparseDates(PolicyRecordQuerySet):
             values = self._few.values_list(field_name, flat=True)
             return sorted({_start(value, kind) for value in values})
         found: list[datetime] = []
-        rest = self.order_by()
+        rest: PolicyRecordQuerySet = self.order_by()
         while (first := rest.aggregate(first=Min(field_name))["first"]) is not None:
             found.append(_start(first, kind))
-            rest = self.order_by().filter(**{f"{field_name}__gte": _end(found[-1], kind)})
+            # First, before any other bound: SQLite enters the index at the first one it is given.
+            beyond = PolicyRecordQuerySet(self.model).filter(
+                **{f"{field_name}__gte": _end(found[-1], kind)}
+            )
+            rest = beyond.order_by() & self.order_by()
         return found
 
     def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:

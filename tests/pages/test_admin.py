@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -362,6 +362,21 @@ def test_dates_lead_from_years_to_days(operator: Client) -> None:
         offered = [word.strip() for word in re.findall(r"<a [^>]*>([^<‹&]+)</a>", hierarchy)]
         assert offered == words, query
     assert listed(operator, valid_end__year="2027", valid_end__month="1") == ["d1.example"]
+
+
+def test_the_days_of_many_rows_are_found_from_one_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admin, "COUNTED", 0)
+    for at, day in enumerate(("01", "01", "02", "09")):
+        making.record(f"d{at}.example", valid_end=f"2027-03-{day}T04:05:06+00:00")
+    making.record("later.example", valid_end="2027-04-01T00:00:00+00:00")
+    start, end = (datetime(2027, month, 1, tzinfo=UTC) for month in (3, 4))
+    march = admin.SparseDates(PolicyRecord).filter(valid_end__gte=start, valid_end__lt=end)
+    with CaptureQueriesContext(connection) as captured:
+        assert [found.day for found in march.datetimes("valid_end", "day")] == [1, 2, 9]
+    last = captured[-1]["sql"]
+    assert last.index("2027-03-10") < last.index("2027-03-01"), "SQLite would read all of the month"
 
 
 VIEWS: list[dict[str, str]] = [
