@@ -44,6 +44,7 @@ ADMIN = [
 DJANGOS = {
     ("label-title-only", "#searchbar"),  # its label is an image
     ("label", "#id_next_run_"),  # a date and a time, whose label is for neither
+    ("label", "#id_expires_"),
     ("aria-prohibited-attr", ".help-tooltip"),  # an icon of the lists of groups and permissions
     ("label", "#id_last_login_"),
     ("label", "#id_date_joined_"),
