@@ -1,37 +1,37 @@
 """The TXT record and the addresses of a policy host, from DNS (RFC 8461 section 3.1).
 
-What depends on dnspython stands here, in `nameserver` and in `dnsfailures`.
+What depends on dnspython stands here, in `nameserver`, `question` and `dnsfailures`.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import threading
 import time
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import cast
 
-import dns.exception
 import dns.flags
 import dns.message
+import dns.rcode
 import dns.rdata
 import dns.resolver
 from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
-from policies.mtasts.dnsfailures import dns_error
+from policies.mtasts.dnsfailures import Unanswered, dns_error
 from policies.mtasts.domain import Domain
 from policies.mtasts.errors import DNSError, DomainNameError, NoRecordError, RecordError
-from policies.mtasts.nameserver import Nameserver, parse_nameserver
+from policies.mtasts.nameserver import Nameserver, ask, parse_nameserver
+from policies.mtasts.question import Question
 from policies.mtasts.record import Record, select_record
 
 LONGEST_NEGATIVE_TTL = 3 * 60 * 60
 """Seconds for which an absence is believed, whatever its SOA says (RFC 2308 section 5)."""
 
-# What DNS Flag Day 2020 settled on: no fragments on any sane path.
-_EDNS_PAYLOAD = 1232
+SYSTEM_KEPT = 60.0
+"""Seconds after which it is read anew whom the system asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """Asks recursive nameservers, each thread with a dnspython resolver of its own.
+    """Asks recursive nameservers; one serves all threads.
 
     `nameservers`: "address", "address:port" or "[v6]:port"; none means the system's. They are
     asked in turn until one answers. `timeout`: seconds for one question, retries included.
@@ -80,13 +80,12 @@ class Resolver:
     nameservers: tuple[str, ...] = ()
     timeout: float = 10.0
     _parsed: list[Nameserver] = field(init=False, repr=False, compare=False)
-    _local: threading.local = field(
-        default_factory=threading.local, init=False, repr=False, compare=False
-    )
+    _system: SystemNameservers = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nameservers", tuple(self.nameservers))
         object.__setattr__(self, "_parsed", [parse_nameserver(text) for text in self.nameservers])
+        object.__setattr__(self, "_system", SystemNameservers())
 
     def lookup_record(self, domain: Domain) -> TXTAnswer:
         """The MTA-STS record of `domain`.
@@ -128,25 +127,18 @@ class Resolver:
         Raises DNSError, never for an absence.
         """
         try:
-            answer = self._resolver().resolve(
-                name.removesuffix(".") + ".",
-                rdtype,
-                search=False,
-                lifetime=self.timeout if timeout is None else timeout,
-            )
-        except dns.resolver.NXDOMAIN as error:
-            (response,) = error.kwargs["responses"].values()
-            return _absence(response, exists=False)
-        except dns.resolver.NoAnswer as error:
-            return _absence(error.kwargs["response"], exists=True)
-        except dns.exception.DNSException as error:
+            question = Question(name.removesuffix("."), rdtype)
+            limit = self.timeout if timeout is None else timeout
+            reply = ask(self._asked(), question, limit)
+        except Unanswered as error:
             raise dns_error(name, rdtype, error) from error
-        return Answer(
-            records=tuple(answer),
-            ttl=answer.chaining_result.minimum_ttl,
-            authentic=_is_authentic(answer.response),
-            canonical=_canonical(answer.chaining_result),
-        )
+        except dns.resolver.NoResolverConfiguration as error:
+            raise DNSError(
+                f"no answer to {name} {rdtype}: {error}", reason="no-nameserver"
+            ) from error
+        except ValueError as error:
+            raise DNSError(f"no answer to {name} {rdtype}: {error}", reason="bad-name") from error
+        return _answer(cast(dns.message.QueryMessage, reply))
 
     @property
     def is_trusted(self) -> bool:
@@ -156,12 +148,11 @@ class Resolver:
         are on this machine.
         """
         try:
-            asked = self._resolver().nameservers
-        except dns.exception.DNSException:  # there is no nameserver at all
+            asked = self._asked()
+        except dns.resolver.NoResolverConfiguration:
             return False
         return bool(self._parsed) or all(
-            isinstance(each, Nameserver) and ipaddress.ip_address(each.address).is_loopback
-            for each in asked
+            ipaddress.ip_address(each.address).is_loopback for each in asked
         )
 
     def _try(self, host: str, rdtype: str, timeout: float) -> Answer | DNSError:
@@ -170,22 +161,26 @@ class Resolver:
         except DNSError as error:
             return error
 
-    def _resolver(self) -> dns.resolver.Resolver:
-        resolver: dns.resolver.Resolver | None = getattr(self._local, "resolver", None)
-        if resolver is None:
-            resolver = self._local.resolver = self._new_resolver()
-        return resolver
+    def _asked(self) -> list[Nameserver]:
+        """Raises NoResolverConfiguration."""
+        return self._parsed or self._system.read()
 
-    def _new_resolver(self) -> dns.resolver.Resolver:
-        resolver = dns.resolver.Resolver(configure=not self._parsed)
-        system = [Nameserver(str(address), resolver.port) for address in resolver.nameservers]
-        resolver.nameservers = self._parsed or system
-        resolver.timeout = Nameserver.attempt
-        # Without EDNS no extended error comes back, without AD no word on DNSSEC (RFC 6840).
-        resolver.use_edns(0, 0, _EDNS_PAYLOAD)
-        resolver.set_flags(dns.flags.RD | dns.flags.AD)
-        resolver.retry_servfail = False
-        return resolver
+
+class SystemNameservers:
+    """Whom the system asks, as resolv.conf says."""
+
+    def __init__(self) -> None:
+        self._found: list[Nameserver] = []
+        self._read_at = -SYSTEM_KEPT
+
+    def read(self) -> list[Nameserver]:
+        """At least one. Raises NoResolverConfiguration."""
+        now = time.monotonic()
+        if now - self._read_at >= SYSTEM_KEPT or not self._found:
+            resolver = dns.resolver.Resolver()
+            found = [Nameserver(str(each), resolver.port) for each in resolver.nameservers]
+            self._found, self._read_at = found, now
+        return self._found
 
 
 def _joined(rdata: dns.rdata.Rdata) -> bytes:
@@ -193,18 +188,20 @@ def _joined(rdata: dns.rdata.Rdata) -> bytes:
     return b"".join(cast(TXT, rdata).strings)
 
 
-def _absence(response: dns.message.QueryMessage, *, exists: bool) -> Answer:
-    followed = response.resolve_chaining()
-    ttl = min(followed.minimum_ttl, LONGEST_NEGATIVE_TTL)
-    return Answer((), ttl, _is_authentic(response), exists, _canonical(followed))
+def _answer(reply: dns.message.QueryMessage) -> Answer:
+    followed = reply.resolve_chaining()
+    records = tuple(followed.answer or ())
+    return Answer(
+        records=records,
+        ttl=followed.minimum_ttl if records else min(followed.minimum_ttl, LONGEST_NEGATIVE_TTL),
+        authentic=bool(reply.flags & dns.flags.AD),
+        exists=reply.rcode() != dns.rcode.NXDOMAIN,
+        canonical=_canonical(followed),
+    )
 
 
 def _canonical(followed: dns.message.ChainingResult) -> str:
     return followed.canonical_name.to_text(omit_final_dot=True).lower()
-
-
-def _is_authentic(response: dns.message.Message) -> bool:
-    return bool(response.flags & dns.flags.AD)
 
 
 def _merged(v6: Answer | DNSError, v4: Answer | DNSError) -> Addresses:

@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dns.exception
 import dns.message
-import dns.resolver
 
 from policies.mtasts.ede import VALIDATION_FAILURES
 from policies.mtasts.errors import DNSError
 
-# dnspython notes each attempt as (server, TCP or not, port, exception or rcode, response).
-Attempt = tuple[str | None, bool, int, Exception | str, dns.message.Message | None]
+# Server, TCP or not, port, exception or rcode, response.
+Attempt = tuple[str, bool, int, Exception | str, dns.message.Message | None]
 
 
-def dns_error(name: str, rdtype: str, error: dns.exception.DNSException) -> DNSError:
+class Unanswered(Exception):
+    """No nameserver answered; `attempts` says how each failed, in order."""
+
+    def __init__(self, why: str, attempts: Sequence[Attempt]) -> None:
+        super().__init__(why)
+        self.attempts = attempts
+
+
+def dns_error(name: str, rdtype: str, error: Unanswered) -> DNSError:
     """`error` of a question for `name` and `rdtype` as a DNSError.
 
     Where several nameservers failed, SERVFAIL counts before what came last: it speaks of the
     domain, the others mostly of the nameserver.
     """
-    attempts: list[Attempt] = error.kwargs.get("errors", [])
-    reason = _reason(error, attempts)
-    said = [f"{server} {_attempt_reason(failure)}" for server, _, _, failure, _ in attempts]
+    reason = _reason(error.attempts)
+    said = [f"{server} {_attempt_reason(failure)}" for server, _, _, failure, _ in error.attempts]
     message = f"no answer to {name} {rdtype}: {reason} ({'; '.join(said) or error})"
-    return DNSError(message, reason=reason, ede=_validation_failure(attempts))
+    return DNSError(message, reason=reason, ede=_validation_failure(error.attempts))
 
 
-def _reason(error: dns.exception.DNSException, attempts: list[Attempt]) -> str:
+def _reason(attempts: Sequence[Attempt]) -> str:
     reasons = [_attempt_reason(failure) for _, _, _, failure, _ in attempts]
     if "servfail" in reasons:
         return "servfail"
-    return reasons[-1] if reasons else _reason_alone(error)
-
-
-def _reason_alone(error: dns.exception.DNSException) -> str:
-    """The reason of an error that comes without attempts."""
-    if isinstance(error, dns.exception.Timeout):
-        return "timeout"
-    if isinstance(error, dns.resolver.YXDOMAIN):
-        return "yxdomain"
-    if isinstance(error, dns.resolver.NoResolverConfiguration):
-        return "no-nameserver"
-    return "bad-name"
+    return reasons[-1] if reasons else "timeout"
 
 
 def _attempt_reason(failure: Exception | str) -> str:
@@ -58,7 +55,7 @@ def _attempt_reason(failure: Exception | str) -> str:
     return "malformed-reply"
 
 
-def _validation_failure(attempts: list[Attempt]) -> int | None:
+def _validation_failure(attempts: Sequence[Attempt]) -> int | None:
     """The first extended error that speaks of DNSSEC validation."""
     for *_, response in attempts:
         for option in response.extended_errors() if response else ():

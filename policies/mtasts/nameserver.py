@@ -1,4 +1,8 @@
-"""Nameservers: how settings write them, and how to ask one in time."""
+"""Nameservers: how settings write them, and how they are asked in time.
+
+dnspython reads what they say. Its own way of asking makes a message, a state and a selector for
+each question, which together cost more than to read the answer.
+"""
 
 from __future__ import annotations
 
@@ -6,67 +10,52 @@ import ipaddress
 import re
 import socket
 import time
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import dns.exception
 import dns.message
-import dns.nameserver
+import dns.query
+import dns.rcode
 
+from policies.mtasts.dnsfailures import Attempt, Unanswered
+from policies.mtasts.question import Question
 from policies.mtasts.turns import waiting
+
+ATTEMPT = 2.0
+"""Seconds that a nameserver has before the next one is asked, or the same again."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+"""Seconds after a round in which none answered; twice as long each time."""
 
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
 
+_READABLE = frozenset({dns.rcode.NOERROR, dns.rcode.NXDOMAIN})
 
-class Nameserver(dns.nameserver.Do53Nameserver):
-    """A nameserver over UDP and TCP that takes no longer than a lookup has."""
 
-    attempt: ClassVar[float] = 2.0
-    """Seconds it has before the next one is asked, or the same again."""
+@dataclass(frozen=True, slots=True)
+class Nameserver:
+    """A nameserver over UDP and, where an answer does not fit, TCP."""
+
+    address: str
+    port: int = 53
 
     def __str__(self) -> str:
         return f"{self.address} port {self.port}"
 
-    def query(
-        self,
-        request: dns.message.QueryMessage,
-        timeout: float,
-        source: str | None,
-        source_port: int,
-        max_size: bool,
-        *args: Any,
-        **kwargs: Any,
-    ) -> dns.message.Message:
-        """As the original, but a timeout at the end of a lookup is final.
+    def over_udp(self, question: Question, timeout: float) -> dns.message.Message:
+        """The reply; what else arrives is not heard, be it malformed or forged.
 
-        After any other the resolver pauses before the next round, even where none can follow;
-        an OSError makes it give up at once.
+        Raises Timeout, Truncated and OSError.
         """
-        try:
-            if not max_size:
-                return self._over_udp(request, timeout)
-            with waiting():
-                return super().query(
-                    request, timeout, source, source_port, max_size, *args, **kwargs
-                )
-        except dns.exception.Timeout as error:
-            if timeout < self.attempt:
-                raise TimeoutError(str(error)) from error
-            raise
-
-    def _over_udp(self, request: dns.message.QueryMessage, timeout: float) -> dns.message.Message:
-        """The reply to `request`; what else arrives is not heard, be it malformed or forged.
-
-        dnspython's own does the same and makes a selector for each wait, which costs as much
-        as all the rest of a question. Raises Timeout, Truncated and OSError.
-        """
-        wire = request.to_wire()
         end = time.monotonic() + timeout
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         # A socket for each question: its port is a secret between it and the nameserver.
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
             left = timeout
             sock.settimeout(left)
-            sock.sendto(wire, (self.address, self.port))
+            sock.sendto(question.wire, (self.address, self.port))
             while left > 0:
                 sock.settimeout(left)
                 try:
@@ -74,32 +63,98 @@ class Nameserver(dns.nameserver.Do53Nameserver):
                         received, sender = sock.recvfrom(65535)
                 except TimeoutError:
                     break
-                if self._is_sender(sender) and (reply := _reply(request, received)):
-                    return reply
+                if self._is_sender(sender) and question.is_answered_by(received):
+                    reply = _read(received)
+                    if reply is not None:
+                        return reply
                 left = end - time.monotonic()
         raise dns.exception.Timeout(timeout=timeout)  # type: ignore[no-untyped-call]  # has no types
+
+    def over_tcp(self, question: Question, timeout: float) -> dns.message.Message:
+        """The reply. Raises DNSException, EOFError and OSError."""
+        message = dns.message.from_wire(question.wire)
+        with waiting():
+            return dns.query.tcp(message, self.address, timeout, self.port)
 
     def _is_sender(self, sender: tuple[Any, ...]) -> bool:
         """Whether the datagram comes from where the question went."""
         return sender[1] == self.port and _is_same_address(sender[0], self.address)
 
 
+def ask(
+    nameservers: Sequence[Nameserver], question: Question, timeout: float
+) -> dns.message.Message:
+    """The first reply that says what there is, or that there is nothing, within `timeout` seconds.
+
+    All are asked in turn, and again those that only were silent. Raises Unanswered.
+    """
+    end = time.monotonic() + timeout
+    attempts: list[Attempt] = []
+    left_over, pause = list(nameservers), FIRST_PAUSE
+    while left_over:
+        for nameserver in list(left_over):
+            left = end - time.monotonic()
+            if left <= 0:
+                raise Unanswered("the time is up", attempts)
+            reply = _attempt(nameserver, question, left, attempts)
+            if reply is not None:
+                return reply
+            if not _may_answer_yet(attempts[-1], left):
+                left_over.remove(nameserver)
+        if left_over:
+            with waiting():
+                time.sleep(min(pause, max(0.0, end - time.monotonic())))
+            pause = min(2 * pause, LONGEST_PAUSE)
+    raise Unanswered("no nameserver is left to be asked", attempts)
+
+
+def _may_answer_yet(attempt: Attempt, left: float) -> bool:
+    """Whether to ask again who was silent: not where there was no time for more."""
+    return isinstance(attempt[3], dns.exception.Timeout) and left >= ATTEMPT
+
+
+def _attempt(
+    nameserver: Nameserver, question: Question, left: float, attempts: list[Attempt]
+) -> dns.message.Message | None:
+    """A reply that can be used; else None, and why not is the last of `attempts`."""
+    timeout = min(left, ATTEMPT)
+    by_tcp = False
+    while True:
+        failure: Exception | str
+        reply = None
+        try:
+            exchange = nameserver.over_tcp if by_tcp else nameserver.over_udp
+            reply = exchange(question, timeout)
+            rcode = reply.rcode()
+            if rcode in _READABLE:
+                reply.resolve_chaining()  # type: ignore[attr-defined]  # it answers a query
+                return reply
+            failure = dns.rcode.to_text(rcode)
+        except (dns.exception.DNSException, OSError, EOFError) as error:
+            failure = error
+        told = (str(nameserver), by_tcp, nameserver.port, failure, reply)
+        attempts.append(told)
+        if isinstance(failure, dns.message.Truncated) and not by_tcp:
+            by_tcp = True
+            continue
+        if reply is not None and rcode == dns.rcode.YXDOMAIN:
+            raise Unanswered("the name is too long after a DNAME", attempts)
+        return None
+
+
+def _read(received: bytes) -> dns.message.Message | None:
+    """What a datagram says. Raises Truncated where it is cut short."""
+    try:
+        return dns.message.from_wire(received, raise_on_truncation=True)
+    except dns.message.Truncated:
+        raise
+    except dns.exception.DNSException:
+        return None
+
+
 def _is_same_address(one: str, other: str) -> bool:
     # As text they may differ: "::1" is "0:0:0:0:0:0:0:1", and has a zone at times.
     return one == other or ipaddress.ip_address(one) == ipaddress.ip_address(other)
-
-
-def _reply(request: dns.message.QueryMessage, received: bytes) -> dns.message.Message | None:
-    """What a datagram says, if it is an answer to `request`. Raises Truncated where it is cut."""
-    try:
-        reply = dns.message.from_wire(received, raise_on_truncation=True)
-    except dns.message.Truncated as error:
-        if request.is_response(error.message()):  # type: ignore[no-untyped-call]  # has no types
-            raise
-        return None
-    except dns.exception.DNSException:
-        return None
-    return reply if request.is_response(reply) else None
 
 
 def parse_nameserver(text: str) -> Nameserver:

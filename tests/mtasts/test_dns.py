@@ -14,6 +14,8 @@ import pytest
 
 pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
 
+from policies.mtasts import dns as ours
+from policies.mtasts import nameserver
 from policies.mtasts.dns import LONGEST_NEGATIVE_TTL, Addresses, Resolver, TXTAnswer
 from policies.mtasts.domain import Domain
 from policies.mtasts.ede import VALIDATION_FAILURES
@@ -23,7 +25,6 @@ from policies.mtasts.errors import (
     NoRecordError,
     RecordSyntaxError,
 )
-from policies.mtasts.nameserver import Nameserver
 from policies.mtasts.record import Record
 from policies.tlsrpt.failures import failure_details
 from tests.lab import answers
@@ -259,7 +260,7 @@ def test_the_next_nameserver_is_asked_when_one_fails(lab: Lab, host: Host) -> No
 def test_a_silent_nameserver_gives_way_to_the_next(
     lab: Lab, host: Host, silent_nameserver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Nameserver, "attempt", 0.05)
+    monkeypatch.setattr(nameserver, "ATTEMPT", 0.05)
     resolver = Resolver((silent_nameserver, lab.nameserver), ENOUGH)
     assert resolver.lookup_record(DOMAIN).record.id == "1"
 
@@ -393,11 +394,18 @@ def test_a_system_without_nameservers_is_a_temporary_error(
     assert dns_error_of(Resolver()).reason == "no-nameserver"
 
 
-def test_each_thread_has_a_resolver_of_its_own(lab: Lab, host: Host) -> None:
-    resolver = resolver_of(lab)
-    seen = {id(resolver._resolver())}
-    thread = threading.Thread(target=lambda: seen.add(id(resolver._resolver())))
-    thread.start()
-    thread.join()
-    assert len(seen) == 2
-    assert id(resolver._resolver()) in seen
+def test_whom_the_system_asks_is_read_anew(
+    lab: Lab, host: Host, monkeypatch: pytest.MonkeyPatch, silent_nameserver: str
+) -> None:
+    asked = silent_nameserver
+
+    def read(resolver: dns.resolver.Resolver, file: str) -> None:
+        address, _, port = asked.partition(":")
+        resolver.nameservers, resolver.port = [address], int(port)
+
+    monkeypatch.setattr(dns.resolver.Resolver, "read_resolv_conf", read)
+    monkeypatch.setattr(ours, "SYSTEM_KEPT", 0.0)
+    resolver = Resolver(timeout=BRIEF)
+    assert dns_error_of(resolver).reason == "timeout"
+    asked = lab.nameserver
+    assert resolver.lookup_record(DOMAIN).record.id == "1"
