@@ -114,9 +114,9 @@ class TestTheList:
         for at in range(count):
             making.alert(f"d{at}.example", acknowledged_by=someone("operator"))
         viewer.get("/alerts/")
-        # Session, user, what the user may (two), open ones, those that are over, cached ones, and
-        # what could not be delivered.
-        with django_assert_num_queries(8):
+        # Session, user, what the user may (two), a pause, open ones, those that are over, cached
+        # ones, and what could not be delivered.
+        with django_assert_num_queries(9):
             viewer.get("/alerts/")
 
     @pytest.mark.parametrize(
