@@ -13,8 +13,10 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db import connection
 
 from policies.decide import Answer, Store
+from policies.inserting import insert
 from policies.models import Fetch, PolicyRecord, PolicyVersion
 from policies.mtasts.errors import MTASTSError
 
@@ -62,21 +64,29 @@ def save(versions: Sequence[PolicyVersion]) -> None:
     """
     if not versions:
         return
-    current = {
-        each.domain: each
-        for each in PolicyVersion.objects.filter(
-            domain__in={each.domain for each in versions}, last_seen=None
-        )
-    }
-    new = [each for each in versions if not _is_same(current.get(each.domain), each)]
+    current = _current({each.domain for each in versions})
+    new = [each for each in versions if current.get(each.domain) != _told(each)]
     for each in new:
         if each.domain in current:
             _end(each)
-    PolicyVersion.objects.bulk_create(new)
+    insert(new)
 
 
-def _is_same(known: PolicyVersion | None, found: PolicyVersion) -> bool:
-    return known is not None and (known.digest, known.record_id) == (found.digest, found.record_id)
+def _current(domains: set[str]) -> dict[str, tuple[str, str]]:
+    """What tells the current version of each domain that has one from others."""
+    marks = ", ".join(["%s"] * len(domains))
+    with connection.cursor() as cursor:
+        # Each first fetch of a policy asks this, and Django takes ten times as long to put it.
+        cursor.execute(
+            "SELECT domain, digest, record_id FROM policies_policyversion"  # noqa: S608 - no values
+            f" WHERE last_seen IS NULL AND domain IN ({marks})",
+            list(domains),
+        )
+        return {domain: (digest, record_id) for domain, digest, record_id in cursor.fetchall()}
+
+
+def _told(version: PolicyVersion) -> tuple[str, str]:
+    return version.digest, version.record_id
 
 
 def _end(new: PolicyVersion) -> None:

@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from policies import alerts, history, rows
 from policies.alerts import Sighting
+from policies.inserting import insert
 from policies.models import Fetch, PolicyRecord, PolicyVersion
 from policies.mtasts import Domain
 
@@ -94,7 +95,7 @@ def write(entries: Sequence[Entry]) -> None:
                 if entry.version is not None and entry.row.domain not in lost
             ]
         )
-        Fetch.objects.bulk_create([entry.fetch for entry in entries if entry.fetch is not None])
+        insert([entry.fetch for entry in entries if entry.fetch is not None])
         alerts.note(
             [
                 entry.sighting
