@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import DatabaseError, transaction
 from django.db.models import F, Q
 
-from policies import holders
+from policies import history, holders
 from policies.decide import BACKOFF
 from policies.models import PolicyRecord
 from policies.querysets import BACKOFF_KEPT, PolicyRecordQuerySet, is_unused
@@ -117,13 +117,21 @@ def delete_outlived(now: datetime) -> int:
     ended = Q(valid_end__lt=now) & is_unused(now)
     stale = Q(backoff=True, held_mode="", valid_end__lt=now - BACKOFF_KEPT)
     # One by one: with both in one condition no index serves, and the whole table is read.
-    return _delete(PolicyRecord.objects.filter(ended)) + _delete(PolicyRecord.objects.filter(stale))
+    return _delete(PolicyRecord.objects.filter(ended), with_history=True) + _delete(
+        PolicyRecord.objects.filter(stale)
+    )
 
 
-def _delete(rows: PolicyRecordQuerySet) -> int:
+def _delete(rows: PolicyRecordQuerySet, *, with_history: bool = False) -> int:
     # In the model's order the whole table would be read in search of what comes first in it.
     by_end = rows.order_by("valid_end")
     deleted = 0
-    while chosen := list(by_end.values_list("pk", flat=True)[:BATCH]):
-        deleted += rows.filter(pk__in=chosen).delete()[0]
+    while chosen := dict(by_end.values_list("pk", "domain")[:BATCH]):
+        with transaction.atomic():
+            deleted += rows.filter(pk__in=list(chosen)).delete()[0]
+            if with_history:
+                # Whoever was asked for in between keeps the row, and with it the history.
+                kept = PolicyRecord.objects.filter(domain__in=chosen.values())
+                gone = {*chosen.values()} - {*kept.values_list("domain", flat=True)}
+                history.forget(sorted(gone))
     return deleted

@@ -32,6 +32,9 @@ SOON = timedelta(days=1)
 BATCH = 500
 """Rows written at a time."""
 
+KEPT = timedelta(days=400)
+"""How long one that has ended is kept: as long as an alert. The audit log knows of it longer."""
+
 ANOTHER = "There is an exception for this already: change that one, or end it."
 
 
@@ -111,6 +114,12 @@ def close_lapsed(now: datetime) -> int:
     """Mark those whose end has passed as ended; how many they were. Nothing else follows from it:
     an exception is over at its end, whether or not this runs."""
     return _close(PolicyException.objects.filter(ended=None), now)
+
+
+def prune(now: datetime) -> None:
+    """Forget what ended long ago, or as much as goes at once: the rest goes with the next call."""
+    over = PolicyException.objects.filter(ended__lt=now - KEPT).order_by("ended", "pk")
+    PolicyException.objects.filter(pk__in=list(over.values_list("pk", flat=True)[:BATCH])).delete()
 
 
 def _close(rows: QuerySet[PolicyException], now: datetime) -> int:

@@ -97,6 +97,11 @@ def _end(new: PolicyVersion) -> None:
     past.filter(pk__in=list(past.values_list("pk", flat=True)[kept:])).delete()
 
 
+def forget(domains: Sequence[str]) -> None:
+    """Their policies have outlived themselves, and so has what they were before."""
+    PolicyVersion.objects.filter(domain__in=domains).delete()
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A version beside the one before it."""

@@ -113,6 +113,7 @@ def _tick() -> None:
     fetches.prune(now)
     changes.prune(now)
     exceptions.close_lapsed(now)
+    exceptions.prune(now)
     jobs.tidy()
     heartbeats.forget(now)
     outcomes.prune(now)

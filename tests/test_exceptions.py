@@ -201,3 +201,22 @@ def test_lapsed_ones_are_marked_as_ended_at_their_end() -> None:
     endless.refresh_from_db()
     assert (row.ended, endless.ended) == (NOON + WEEK, None)
     assert [each.state(NOON) for each in (row, endless)] == ["ended", "active"]
+
+
+def test_those_that_ended_long_ago_are_forgotten_and_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exceptions, "BATCH", 2)
+    for at in range(3):
+        exceptions.end(add(rule(target=f"old{at}.test")), None, NOON + at * HOUR)
+    exceptions.end(add(rule(target="late.test")), None, NOON + 2 * WEEK)
+    add(rule(target="endless.test", until=None))
+    later = NOON + exceptions.KEPT + 3 * HOUR
+    exceptions.prune(NOON + exceptions.KEPT)
+    assert PolicyException.objects.count() == 5
+    exceptions.prune(later)
+    assert PolicyException.objects.count() == 3, "so many as go at once, the oldest first"
+    exceptions.prune(later)
+    left = PolicyException.objects.values_list("target", flat=True)
+    assert set(left) == {"late.test", "endless.test"}
+    assert LogEntry.objects.filter(object_repr__contains="old0.test").count() == 2

@@ -98,3 +98,22 @@ def test_of_a_day_are_the_versions_that_were_held_then(script: Script) -> None:
         return [version.record_id for version in history.on(day, changes)]
 
     assert [held(days) for days in (-1, 0, 1, 2, 3)] == [[], ["1"], ["1"], ["2", "1"], ["2"]]
+
+
+def test_history_goes_with_a_policy_that_outlived_itself(script: Script) -> None:
+    script.publish()
+    cache.get(DOMAIN)
+    cache.get("used.example")
+    script.pass_(days=181)
+    PolicyRecord.objects.filter(domain="used.example").update(last_use=script.now())
+    refresh.run()
+    assert not PolicyRecord.objects.filter(domain=DOMAIN).exists()
+    assert set(PolicyVersion.objects.values_list("domain", flat=True)) == {"used.example"}
+
+
+def test_history_stays_when_an_operator_deletes_a_policy(script: Script) -> None:
+    script.publish()
+    cache.get(DOMAIN)
+    cache.delete([DOMAIN])
+    refresh.run()
+    assert seen() == [("enforce", "1", "")]

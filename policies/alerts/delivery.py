@@ -38,6 +38,9 @@ GIVEN_UP = timedelta(days=2)
 
 KEPT = timedelta(days=90)
 
+BATCH = 500
+"""Messages that are forgotten at a time."""
+
 ERROR_KEPT = 500
 
 
@@ -66,8 +69,9 @@ def send_due(now: datetime) -> int:
 
 
 def prune(now: datetime) -> None:
-    """Forget what was sent or given up long ago."""
-    Message.objects.filter(created__lt=now - KEPT).delete()
+    """Forget what was sent or given up long ago, or as much as goes at once."""
+    old = Message.objects.filter(created__lt=now - KEPT).order_by("created")
+    Message.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:BATCH])).delete()
 
 
 def _claim(now: datetime, broken: set[str]) -> Message | None:

@@ -307,10 +307,15 @@ class TestTheDigest:
         assert not digest.make(self.SIX)
 
 
-def test_what_was_sent_long_ago_is_forgotten(script: Script, told: None) -> None:
+def test_what_was_sent_long_ago_is_forgotten(
+    script: Script, told: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     confirm(script)
     created = Message.objects.latest("created").created
     delivery.prune(created + delivery.KEPT)
     assert Message.objects.exists()
+    monkeypatch.setattr(delivery, "BATCH", 1)
+    delivery.prune(created + delivery.KEPT + HOUR)
+    assert Message.objects.count() == 1
     delivery.prune(created + delivery.KEPT + HOUR)
     assert not Message.objects.exists()
