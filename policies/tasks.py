@@ -29,6 +29,7 @@ from policies import (
     stopping,
     succession,
     summary,
+    trouble,
 )
 from policies.alerts import delivery, digest
 from policies.models import Fetch, Job
@@ -119,7 +120,7 @@ def _tick() -> None:
     outcomes.prune(now)
     summary.recount(now)
     alerts.tidy(now)
-    digest.make(now)
+    digest.make(now, trouble.lines)
     delivery.prune(now)
     delivery.send_due(now)
     run_dir = settings.MTASTS.data_dir / "run"

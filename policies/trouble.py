@@ -18,6 +18,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 
 from policies import exceptions
+from policies.alerts import texts
 from policies.check.mailhosts import judge
 from policies.models import MXCheck, Outcome, PolicyRecord, Probe
 from policies.models.policy import NEVER
@@ -139,6 +140,23 @@ def found(now: datetime) -> Found:
     ranked = [replace(each, lookups=lookups.get(each.domain, each.lookups)) for each in entries]
     capped = frozenset(kind for kind, group in groups.items() if len(group) > LIMIT)
     return Found(tuple(sorted(ranked, key=lambda each: each.rank)), capped)
+
+
+MILD = (Kind.TESTING, Kind.EXCEPTION)
+"""What hits no mail by itself."""
+
+
+def lines(now: datetime) -> list[str]:
+    """A line for each entry that will hit mail, worst first: for the daily mail, which has ends of
+    exceptions by itself."""
+    return [_line(each) for each in found(now).entries if each.kind not in MILD]
+
+
+def _line(entry: Trouble) -> str:
+    when = f" {entry.at:%Y-%m-%d %H:%M} UTC" if entry.at else ""
+    asked = f", {entry.lookups} lookups in {RANKED_BY.days} days" if entry.lookups else ""
+    why = f": {entry.code}" if entry.code else ""
+    return f"{texts.a_label(entry.domain)}: {entry.title}{when}{asked}{why}"
 
 
 def _lookups(domains: set[str], now: datetime) -> dict[str, int]:

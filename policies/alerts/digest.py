@@ -1,7 +1,8 @@
-"""The daily mail: what is new, what is still open, what is over, and what is about to end."""
+"""The daily mail: what is new, what is still open, what is over, and what lies ahead."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -20,11 +21,20 @@ ENDING = timedelta(days=2)
 """Exceptions that end within so long are announced."""
 
 
-def make(now: datetime) -> bool:
+Foreseen = Callable[[datetime], Sequence[str]]
+"""A line for each thing that will go wrong, worst first."""
+
+
+def nothing(_now: datetime) -> Sequence[str]:
+    """For those who foresee nothing."""
+    return ()
+
+
+def make(now: datetime, foreseen: Foreseen = nothing) -> bool:
     """Put today's digest into the outbox where it is time and nobody has; whether it was made.
 
-    All machines try; the key lets one in. A day without anything to say has an empty one, which
-    is not sent.
+    `foreseen` is asked once a day at most. All machines try; the key lets one in. A day without
+    anything to say has an empty one, which is not sent.
     """
     environment = settings.MTASTS
     if not environment.alert_email_to or now.hour < environment.alert_digest_hour:
@@ -45,5 +55,6 @@ def make(now: datetime) -> bool:
             f"exception for {row.target or 'everything'}: {exceptions.said(row)}"
             for row in exceptions.ending_within(ENDING, now)[:READ]
         ],
+        ahead=foreseen(now),
     )
     return outbox.put_digest(day, subject, body, now)

@@ -110,18 +110,23 @@ def _policy(policy: dict[str, Any]) -> str:
 
 
 def digest(
-    opened: Sequence[Alert], still: Sequence[Alert], closed: Sequence[Alert], ending: Sequence[str]
+    opened: Sequence[Alert],
+    still: Sequence[Alert],
+    closed: Sequence[Alert],
+    ending: Sequence[str],
+    ahead: Sequence[str] = (),
 ) -> tuple[str, str]:
     """Subject and body of a day's mail; both empty where there is nothing to say.
 
     `opened` and `closed`: since the digest before; `still`: all others that are open. `ending`:
-    lines on what else comes to an end.
+    lines on what else comes to an end; `ahead`: lines on what will go wrong.
     """
     sections = [
         ("New", [_line(alert) for alert in opened]),
         ("Still open", [_line(alert) for alert in still]),
         ("Closed", [f"{_line(alert)} ({Closed(alert.closed_because).words})" for alert in closed]),
         ("About to end", list(ending)),
+        ("Trouble ahead", list(ahead)),
     ]
     if not any(lines for _, lines in sections):
         return "", ""
@@ -129,6 +134,7 @@ def digest(
     subject = (
         f"MTA-STS: {len(opened)} new, {len(opened) + len(still)} open"
         f" ({warnings} {'warning' if warnings == 1 else 'warnings'})"
+        f"{f', {len(ahead)} ahead' if ahead else ''}"
     )
     text: list[str] = []
     for title, lines in sections:
@@ -137,7 +143,8 @@ def digest(
             if len(lines) > LISTED:
                 text.append(f"  … and {len(lines) - LISTED} more")
             text.append("")
-    text.append(f"{settings.MTASTS.public_url}{reverse('policies:alerts')}")
+    pages = ("policies:alerts", "policies:trouble") if ahead else ("policies:alerts",)
+    text += [f"{settings.MTASTS.public_url}{reverse(page)}" for page in pages]
     return subject, "\n".join(text) + "\n"
 
 

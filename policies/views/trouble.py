@@ -17,8 +17,6 @@ from policies.tiles import Tile
 from policies.trouble import Found, Kind, Trouble
 from policies.views.policies import VIEW
 
-_MILD = (Kind.TESTING, Kind.EXCEPTION)
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -75,6 +73,6 @@ def _tiles(found: Found, current: str) -> list[Tile]:
     tiles = [Tile("all", len(found.entries), "?", current=not current)]
     for kind, title in trouble.TITLES.items():
         count = found.count(kind)
-        colour = ("warn" if kind in _MILD else "bad") if count else ""
+        colour = ("warn" if kind in trouble.MILD else "bad") if count else ""
         tiles.append(Tile(title, count, f"?kind={kind}", kind=colour, current=kind == current))
     return tiles

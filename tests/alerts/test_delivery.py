@@ -7,7 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,13 +16,15 @@ from pytest_django.fixtures import Settings
 pytest.importorskip("aiosmtpd", reason="pip install -r requirements-dev.txt")
 
 from mtastsweb.environment import BASE_DIR
-from policies import cache
+from policies import cache, exceptions, trouble
 from policies.alerts import delivery, digest, webhook
 from policies.alerts.kinds import Kind
 from policies.models import Alert, Message
 from policies.mtasts.errors import NoRecordError
+from policies.socketmap.exceptions.checking import ALL
 from tests.alerts.receivers import Hook, Mailbox, mail_server, receiver
 from tests.pages import making
+from tests.socketmap.exceptions.making import rule
 from tests.worlds import NOON, TESTING, Script
 
 pytestmark = pytest.mark.django_db
@@ -290,6 +292,36 @@ class TestTheDigest:
         assert not digest.make(self.SIX + 2 * HOUR)
         delivery.send_due(self.SIX + 2 * HOUR)
         assert not mailbox.mails
+
+    def test_tells_of_trouble_ahead_and_of_exceptions_about_to_end(self, mailbox: Mailbox) -> None:
+        soon = self.SIX + 20 * HOUR
+        failing = {
+            "failures": 5,
+            "failure_type": "sts-policy-fetch-error",
+            "failure_reason": "cannot-fetch-policy+http-status-503",
+        }
+        making.record("bücher.example", last_use=self.SIX, valid_end=soon, **failing)
+        making.record("unused.example", valid_end=soon, **failing)
+        exceptions.add(rule(target="hurt.example", since=self.SIX, until=soon), ALL, None, self.SIX)
+        digest.make(self.SIX, trouble.lines)
+        delivery.send_due(self.SIX)
+        (text,) = self.digests(mailbox)
+        assert "About to end:\n  exception for hurt.example: skip until 2026-03-02 02:00" in text
+        ahead = text.partition("Trouble ahead:\n")[2]
+        assert ahead.startswith(
+            "  xn--bcher-kva.example: policy expires 2026-03-02 02:00 UTC: sts-policy-fetch-error:"
+            " cannot-fetch-policy+http-status-503\n"
+        )
+        assert "unused.example" not in text
+        assert "hurt.example" not in ahead, "it is told once"
+        assert "https://mtasts.example.net/trouble/" in ahead
+        assert mailbox.mails[0]["Subject"] == "MTA-STS: 0 new, 0 open (0 warnings), 1 ahead"
+
+    def test_asks_for_what_lies_ahead_once_a_day(self) -> None:
+        asked: list[datetime] = []
+        for hours in range(3):
+            digest.make(self.SIX + hours * HOUR, lambda now: asked.append(now) or ())
+        assert asked == [self.SIX]
 
     def test_names_fifty_of_each_and_counts_the_rest(self, mailbox: Mailbox) -> None:
         for at in range(60):
