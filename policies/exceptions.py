@@ -131,9 +131,14 @@ def unended(now: datetime) -> QuerySet[PolicyException]:
     return PolicyException.objects.filter(Q(until=None) | Q(until__gt=now), ended=None)
 
 
+def active(now: datetime) -> QuerySet[PolicyException]:
+    """Those that count now."""
+    return unended(now).filter(since__lte=now)
+
+
 def ending_within(span: timedelta, now: datetime) -> QuerySet[PolicyException]:
     """Active ones that end by themselves within `span`, the first to end first."""
-    return unended(now).filter(since__lte=now, until__lte=now + span).order_by("until", "pk")
+    return active(now).filter(until__lte=now + span).order_by("until", "pk")
 
 
 def current(now: datetime) -> Rules:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count
 
-from policies import outcomes
+from policies import exceptions, outcomes
 from policies.models import Fetch, PolicyRecord, Summary
 
 NAME = "policies"
@@ -68,6 +68,8 @@ def count(now: datetime) -> Summary:
             valid_end__gt=now, valid_end__lte=now + SOON, backoff=False
         ).count(),
         "failing": failing,
+        "alerts": rows.filter(open_alerts__isnull=False).count(),
+        "exceptions": exceptions.active(now).count(),
         "open": Fetch.objects.exclude(state=Fetch.State.DONE).count(),
     }
     took = time.monotonic() - began

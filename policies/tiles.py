@@ -35,11 +35,12 @@ _TILES = (
     ("backing off", "backoff", {"state": "backoff"}, "bad"),
     ("expire within a day", "expiring", {"state": "expiring"}, "warn"),
     ("failing", "failing", {"state": "failing"}, "bad"),
+    ("with alerts", "alerts", {"state": "alert"}, "bad"),
 )
 
 
 def tiles(counts: Mapping[str, int], filters: Filters) -> list[Tile]:
-    """All tiles but that of open fetches, which is a list of its own."""
+    """All tiles but those of exceptions and open fetches, which are lists of their own."""
     return [
         Tile(
             label,

@@ -6,10 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from policies import cache, summary, tasks
+from policies import cache, exceptions, summary, tasks
+from policies.alerts.kinds import Kind
 from policies.models import PolicyRecord, Summary
 from policies.mtasts import parse_domain
 from policies.mtasts.errors import FetchError
+from policies.socketmap.exceptions.checking import ALL
+from tests.socketmap.exceptions.making import rule
 from tests.worlds import ENFORCE, NONE, NOON, TESTING, Script, policy, record
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +25,9 @@ def test_counts_what_the_tiles_show(script: Script) -> None:
     script.look, script.fetch = record(), FetchError("500", reason="http-status-500")
     cache.get("down.example")
     tasks.request_refetch(parse_domain("d0.example"), None)
+    PolicyRecord.objects.filter(domain="d1.example").update(open_alerts=Kind.RECORD_GONE.bit)
+    exceptions.add(rule(), ALL, None, NOON)
+    exceptions.add(rule(target="c.test", since=NOON + timedelta(hours=1)), ALL, None, NOON)
     assert summary.latest(NOON).counts == {
         "cached": 4,
         "enforce": 2,
@@ -30,6 +36,8 @@ def test_counts_what_the_tiles_show(script: Script) -> None:
         "backoff": 1,
         "expiring": 3,
         "failing": 1,
+        "alerts": 1,
+        "exceptions": 1,
         "open": 1,
     }
 

@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from policies import listing
-from policies.models import PolicyRecord
+from policies import listing, summary
+from policies.models import PolicyException, PolicyRecord
 from tests.pages import making, plans
 from tests.pages.conftest import As
 from tests.worlds import NONE, TESTING
@@ -69,7 +69,8 @@ def test_each_state_is_found() -> None:
     )  # fmt: skip
     making.record("edited.example", valid_end=now + timedelta(days=7), edited=now, last_use=now)
     making.record("unused.example", valid_end=now + timedelta(days=7))
-    lasting = {"well.example", "failing.example", "edited.example", "unused.example"}
+    making.record("weak.example", valid_end=now + timedelta(days=7), last_use=now, open_alerts=1)
+    lasting = {f"{name}.example" for name in ("well", "failing", "edited", "unused", "weak")}
     assert {choice.value: found(state=choice.value) for choice in listing.STATES} == {
         "held": lasting | {"soon.example", "ended.example"},
         "valid": lasting | {"soon.example"},
@@ -78,6 +79,7 @@ def test_each_state_is_found() -> None:
         "backoff": {"off.example"},
         "failing": {"failing.example"},
         "edited": {"edited.example"},
+        "alert": {"weak.example"},
         "unused": {"unused.example"},
     }
 
@@ -171,3 +173,23 @@ def test_an_index_serves_the_list(query: dict[str, str], as_: As) -> None:
         assert not plan.reads_a_whole_table, plan
         few = query.get("state") in NARROW or query.get("q") or query.get("sort") == "valid_until"
         assert few or not plan.sorts, plan
+
+
+def test_tiles_lead_to_open_alerts_and_to_exceptions_where_there_are_some(as_: As) -> None:
+    now = timezone.now()
+    viewer = as_("viewer")
+    assert "exceptions in force" not in viewer.get("/policies/").content.decode()
+    making.record("weak.example", open_alerts=1)
+    PolicyException.objects.create(
+        scope="domain", target="a.example", action="skip", reason="r", owner="o",
+        since=now, until=now + timedelta(days=1),
+    )  # fmt: skip
+    summary.count(now)
+    html = viewer.get("/policies/").content.decode()
+    for tile in (
+        'href="?state=alert"><b>≈ 1</b> with alerts',
+        'href="/exceptions/?state=active"><b>≈ 1</b> exceptions in force',
+    ):
+        assert tile in html
+        path = tile.partition('"')[2].partition('"')[0]
+        assert viewer.get(path if path[0] == "/" else f"/policies/{path}").status_code == 200
