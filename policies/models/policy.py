@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from django.db import models
 from django.db.models.functions import Coalesce, Now
@@ -246,9 +246,7 @@ class PolicyRecord(models.Model):
 
     def held_enforce_since(self, then: datetime) -> bool:
         """Whether an enforce policy was valid at `then` or after it."""
-        if self.held_mode == self.Mode.ENFORCE and self.held_end and self.held_end > then:
-            return True
-        return not self.backoff and self.mode == self.Mode.ENFORCE and self.valid_end > then
+        return held_enforce_since(self, then)
 
     def expires_within(self, span: timedelta, now: datetime) -> bool:
         return now < self.valid_end <= now + span
@@ -267,6 +265,29 @@ def certificate_fields(certificate: PeerCertificate | None) -> dict[str, Any]:
             "begin": certificate.not_before.isoformat(),
         },
     }
+
+
+class Holding(Protocol):
+    """What a row says of the policy that it holds or held: a `PolicyRecord`, or those columns."""
+
+    @property
+    def backoff(self) -> bool: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def valid_end(self) -> datetime: ...
+    @property
+    def held_mode(self) -> str: ...
+    @property
+    def held_end(self) -> datetime | None: ...
+
+
+def held_enforce_since(row: Holding, then: datetime) -> bool:
+    """Whether an enforce policy was valid at `then` or after it."""
+    enforce = PolicyRecord.Mode.ENFORCE
+    if row.held_mode == enforce and row.held_end and row.held_end > then:
+        return True
+    return not row.backoff and row.mode == enforce and row.valid_end > then
 
 
 def policy_fields(policy: Policy) -> dict[str, Any]:

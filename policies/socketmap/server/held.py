@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from policies.decide import policy_result
+from policies.models.policy import held_enforce_since
 from policies.mtasts import Domain, Mode, MXPattern, Policy
 from policies.socketmap.reply import reply
 
@@ -76,7 +77,27 @@ def _result(name: str, mode: str, mx: tuple[str, ...], text: str) -> Result:
     return policy_result(name, _policy(mode, mx), text)
 
 
-def held(row: PolicyRecord, now: datetime) -> Held:
+class Columns(NamedTuple):
+    """Those columns of a row that `held` looks at, and its name.
+
+    Read by the hundred while mail servers are answered, where whole rows would take Python three
+    times as long.
+    """
+
+    domain: str
+    backoff: bool
+    mode: str
+    mx: list[str]
+    policy_text: str
+    edited: datetime | None
+    valid_end: datetime
+    max_age: int
+    held_mode: str
+    held_end: datetime | None
+    last_use_key: datetime
+
+
+def held(row: PolicyRecord | Columns, now: datetime) -> Held:
     """What `row` says at `now`."""
     return Held(
         mode="" if row.backoff else str(row.mode),
@@ -84,7 +105,7 @@ def held(row: PolicyRecord, now: datetime) -> Held:
         text="" if row.backoff else row.policy_text,
         edited=row.edited is not None,
         end=(row.valid_end + (timedelta(0) if row.max_age else AT_ONCE)).timestamp(),
-        careful=row.held_enforce_since(now - REMEMBERED),
+        careful=held_enforce_since(row, now - REMEMBERED),
     )
 
 

@@ -11,7 +11,8 @@ from django.db.models import Q
 from policies.models import PolicyRecord
 from policies.mtasts import Domain, parse_domain
 from policies.mtasts.errors import DomainNameError
-from policies.socketmap.server.held import Held, held
+from policies.querysets import PolicyRecordQuerySet
+from policies.socketmap.server.held import Columns, Held, held
 
 BATCH = 500
 """Rows read at a time."""
@@ -27,7 +28,7 @@ class Row(NamedTuple):
 def by_use(now: datetime) -> Iterator[list[Row]]:
     """All rows, last use first. One that is used meanwhile may be left out."""
     rows, after = PolicyRecord.objects.by_use(), Q()
-    while page := list(rows.filter(after)[:BATCH]):
+    while page := _read(rows.filter(after)[:BATCH]):
         yield _rows(page, now)
         last = page[-1]
         beyond = Q(last_use_key__lt=last.last_use_key) | Q(domain__gt=last.domain)
@@ -44,7 +45,7 @@ def left_out(now: datetime, is_in_memory: Callable[[str], object]) -> Iterator[l
     ]
     for start in range(0, len(missing), BATCH):
         page = PolicyRecord.objects.filter(domain__in=missing[start : start + BATCH])
-        yield _rows(page, now)
+        yield _rows(_read(page), now)
 
 
 def of_domains(domains: Iterable[str], now: datetime) -> Iterator[list[Row]]:
@@ -53,7 +54,7 @@ def of_domains(domains: Iterable[str], now: datetime) -> Iterator[list[Row]]:
     for start in range(0, len(names), BATCH):
         batch = names[start : start + BATCH]
         page = PolicyRecord.objects.filter(domain__in=[domain for domain, _ in batch])
-        found = {row.domain: held(row, now) for row in page}
+        found = {row.domain: held(row, now) for row in _read(page)}
         yield [Row(name, found.get(domain)) for domain, name in batch]
 
 
@@ -65,5 +66,9 @@ def parsed(domain: str) -> Domain | None:
         return None
 
 
-def _rows(page: Iterable[PolicyRecord], now: datetime) -> list[Row]:
+def _read(rows: PolicyRecordQuerySet) -> list[Columns]:
+    return [Columns(*values) for values in rows.values_list(*Columns._fields)]
+
+
+def _rows(page: Iterable[Columns], now: datetime) -> list[Row]:
     return [Row(name, held(row, now)) for row in page if (name := parsed(row.domain))]
