@@ -24,6 +24,7 @@ from policies import alert_listing, alerts, cache
 from policies.alert_listing import Filters
 from policies.alerts.kinds import Kind
 from policies.models import Alert, Message
+from policies.views import alerts as alert_page
 from tests.pages import making, plans
 from tests.pages.conftest import As, someone
 from tests.worlds import TESTING, Script
@@ -195,10 +196,60 @@ class TestAnAlert:
     def test_a_note_that_is_too_long_loses_nothing(self, as_: As) -> None:
         alert = making.alert("gone.example", note="before")
         operator = as_("operator")
-        operator.post(f"/alerts/{alert.pk}/acknowledge/", {"note": "x" * 2001})
+        page = operator.post(f"/alerts/{alert.pk}/acknowledge/", {"note": "x" * 2001})
         alert.refresh_from_db()
         assert (alert.note, alert.acknowledged_at) == ("before", None)
-        assert b"2001 characters" in operator.get("/alerts/").content
+        assert b"2001 characters" in page.content
+        assert b"x" * 2001 in page.content
+
+    def test_a_note_that_fits_in_the_browser_fits(self, as_: As) -> None:
+        alert = making.alert("gone.example")
+        note = "\r\n".join(["x" * 9] * 200)  # 1999 characters as a browser counts
+        as_("operator").post(f"/alerts/{alert.pk}/acknowledge/", {"note": note})
+        alert.refresh_from_db()
+        assert len(alert.note) == 1999
+
+    def test_a_double_click_acknowledges_once(self, as_: As) -> None:
+        alert = making.alert("gone.example")
+        operator = as_("operator")
+        form = {"note": "known", "shown": "none"}
+        for _ in range(2):
+            answer = operator.post(f"/alerts/{alert.pk}/acknowledge/", form)
+            assert answer.status_code == 303
+        assert LogEntry.objects.count() == 1
+
+    def test_nobody_overwrites_a_note_that_they_have_not_seen(self, as_: As) -> None:
+        alert = making.alert("gone.example")
+        page = as_("operator").get(f"/alerts/{alert.pk}/").content.decode()
+        shown = page.partition('name="shown" value="')[2].partition('"')[0]
+        as_("administrator").post(f"/alerts/{alert.pk}/acknowledge/", {"note": "told them"})
+        form = {"note": "who knows?", "shown": shown}
+        late = as_("operator").post(f"/alerts/{alert.pk}/acknowledge/", form).content.decode()
+        assert "Somebody else acknowledged it while you wrote" in late
+        assert "told them" in late
+        assert "who knows?" in late
+        alert.refresh_from_db()
+        assert alert.note == "told them"
+        shown = late.partition('name="shown" value="')[2].partition('"')[0]
+        as_("operator").post(f"/alerts/{alert.pk}/acknowledge/", form | {"shown": shown})
+        alert.refresh_from_db()
+        assert alert.note == "who knows?"
+
+    def test_what_another_has_just_deleted_is_told_as_gone(
+        self, as_: As, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        alert = making.alert("gone.example")
+        found = alert_page._find
+
+        def find_and_lose(pk: int) -> Alert:
+            found_row = found(pk)
+            Alert.objects.all().delete()
+            return found_row
+
+        monkeypatch.setattr(alert_page, "_find", find_and_lose)
+        answer = as_("operator").post(f"/alerts/{alert.pk}/acknowledge/", {"note": "x"})
+        assert answer.status_code == 404
+        assert not LogEntry.objects.exists()
 
 
 def test_what_could_not_be_delivered_is_told_on_the_page(viewer: Client) -> None:
