@@ -26,6 +26,7 @@ from policies.exception_forms import PolicyExceptionForm, powers
 from policies.forms import PolicyRecordForm
 from policies.models import ApiToken, Fetch, PolicyException, PolicyRecord
 from policies.querysets import PolicyRecordQuerySet
+from policies.socketmap.exceptions import Refused
 from policies.templatetags.ui import duration
 
 COUNTED = 10_000
@@ -327,6 +328,14 @@ class PolicyExceptionAdmin(admin.ModelAdmin):
         if obj is not None and (obj.ended is not None or obj.scope == obj.Scope.EVERYTHING):
             return False
         return super().has_change_permission(request, obj)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except Refused as refused:  # somebody was quicker than the checks of the form
+            said = " ".join(refused.problems.values())
+            self.message_user(request, f"Nothing was saved. {said}", messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:policies_policyexception_changelist"))
 
     def save_model(
         self,

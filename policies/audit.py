@@ -7,10 +7,14 @@ from typing import Any
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 
 COMMAND_LINE = "command-line"
 """In place of a user: whoever may run commands needs no login. Nobody can log in as this."""
+
+BATCH = 500
+"""Rows written at a time."""
 
 
 def log(by: Any, rows: Sequence[Model], flag: int, says: str) -> None:
@@ -20,6 +24,24 @@ def log(by: Any, rows: Sequence[Model], flag: int, says: str) -> None:
     """
     user = by if by is not None else _command_line()
     LogEntry.objects.log_actions(user.pk, rows, flag, change_message=says)
+
+
+def log_each(by: Any, said: Sequence[tuple[Model, str]], flag: int) -> None:
+    """The same of many rows, each with what is to be said of it; written in batches."""
+    user = by if by is not None else _command_line()
+    kinds = ContentType.objects.get_for_models(*{type(row) for row, _ in said})
+    entries = [
+        LogEntry(
+            user_id=user.pk,
+            content_type=kinds[type(row)],
+            object_id=row.pk,
+            object_repr=str(row)[:200],
+            action_flag=flag,
+            change_message=says,
+        )
+        for row, says in said
+    ]
+    LogEntry.objects.bulk_create(entries, batch_size=BATCH)
 
 
 def _command_line() -> User:

@@ -54,6 +54,13 @@ class TextOfPolicyField(forms.CharField):
         return super().has_changed(initial or "", str(data or "").replace("\r\n", "\n"))
 
 
+class TableField(forms.CharField):
+    """Text whose line ends are LF: browsers send CRLF, which would make it longer than it is."""
+
+    def to_python(self, value: Any) -> str:
+        return str(super().to_python(value)).replace("\r\n", "\n")
+
+
 class PolicyExceptionForm(forms.ModelForm):
     """One exception. `rule`: what was typed, checked; `powers`: of whoever types."""
 
@@ -215,7 +222,7 @@ class TableForm(forms.Form):
     """A table for `smtp_tls_policy_maps`, as a file or pasted. `text`: what it holds."""
 
     file = forms.FileField(required=False, label="File", allow_empty_file=True)
-    table = forms.CharField(
+    table = TableField(
         required=False,
         strip=False,
         label="or its text",

@@ -36,6 +36,13 @@ KEPT = timedelta(days=400)
 """How long one that has ended is kept: as long as an alert. The audit log knows of it longer."""
 
 ANOTHER = "There is an exception for this already: change that one, or end it."
+ENDED = "Somebody has ended or deleted it meanwhile. Nothing was changed: make another."
+
+_SAID = (
+    "scope", "target", "action", "policy_text", "level", "match", "reason", "owner", "since",
+    "until",
+)  # fmt: skip
+"""What an exception says; all else in a row is what became of it, and others write that."""
 
 
 def add(rule: Rule, powers: Powers, by: Any, now: datetime) -> PolicyException:
@@ -47,13 +54,18 @@ def add(rule: Rule, powers: Powers, by: Any, now: datetime) -> PolicyException:
 
 
 def add_all(rules: Sequence[Rule], powers: Powers, by: Any, now: datetime) -> list[PolicyException]:
-    """New exceptions, all of them or, raising Refused, none."""
-    with transaction.atomic():
-        rows = []
-        for rule in rules:
-            row = store(PolicyException(), rule, powers, now)
-            audit.log(by, [row], ADDITION, said(row))
-            rows.append(row)
+    """New exceptions, all of them or, raising Refused, none.
+
+    In a few statements, however many they are: the socketmap writes to the same database.
+    """
+    rows = [_say(PolicyException(), _checked(rule, powers, now)) for rule in rules]
+    try:
+        with transaction.atomic():
+            close_lapsed(now)  # those whose end has passed make room
+            PolicyException.objects.bulk_create(rows, batch_size=BATCH)
+            audit.log_each(by, [(row, said(row)) for row in rows], ADDITION)
+    except IntegrityError as error:
+        raise Refused({"target": ANOTHER}) from error
     return rows
 
 
@@ -67,24 +79,41 @@ def change(row: PolicyException, rule: Rule, powers: Powers, by: Any, now: datet
 def store(row: PolicyException, rule: Rule, powers: Powers, now: datetime) -> PolicyException:
     """Write what `rule` says into `row`, new or not; for those who log by themselves.
 
-    Raises Refused, also where its target has another exception.
+    Raises Refused, also where its target has another exception, and where `row` has ended or is
+    deleted meanwhile.
     """
-    checked = check(rule, powers)
-    if checked.until is not None and checked.until <= now:
-        raise Refused({"until": "The end lies in the past."})
+    checked = _checked(rule, powers, now)
     same = PolicyException.objects.filter(
         scope=checked.scope, target=checked.target, ended=None
     ).exclude(pk=row.pk)
+    _say(row, checked)
+    try:
+        with transaction.atomic():
+            _close(same, now)
+            if row.pk is None:
+                row.save()
+            elif not PolicyException.objects.filter(pk=row.pk, ended=None).update(
+                **{name: getattr(row, name) for name in _SAID}
+            ):
+                raise Refused({"target": ENDED})
+    except IntegrityError as error:
+        raise Refused({"target": ANOTHER}) from error
+    return row
+
+
+def _checked(rule: Rule, powers: Powers, now: datetime) -> Rule:
+    checked = check(rule, powers)
+    if checked.until is not None and checked.until <= now:
+        raise Refused({"until": "The end lies in the past."})
+    return checked
+
+
+def _say(row: PolicyException, checked: Rule) -> PolicyException:
+    """Put what a rule says into a row, which is not written yet."""
     row.scope, row.target, row.action = checked.scope, checked.target, checked.action
     row.policy_text, row.level = checked.policy_text, checked.level or ""
     row.match, row.reason, row.owner = list(checked.match), checked.reason, checked.owner
     row.since, row.until = checked.since, checked.until
-    try:
-        with transaction.atomic():
-            _close(same, now)
-            row.save()
-    except IntegrityError as error:
-        raise Refused({"target": ANOTHER}) from error
     return row
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +12,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from policies import exceptions
+from policies.exception_forms import TABLE_LIMIT
 from policies.models import PolicyException
+from policies.socketmap.exceptions import Rule
 from tests.pages import making
 from tests.pages.conftest import As
 from tests.worlds import ENFORCE, TESTING
@@ -336,3 +340,85 @@ def test_what_was_written_past_all_checks_does_no_harm(as_: As) -> None:
         assert as_("operator").get(path).status_code == 200
     for row in PolicyException.objects.all():
         assert as_("operator").get(f"/exceptions/{row.pk}/").status_code == 200
+
+
+def test_one_that_was_ended_or_deleted_while_it_was_changed_stays_so(
+    as_: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the row and the write, where another process may be; what it did is
+    rolled back with all else here, as the test has one connection."""
+    loses: list[Callable[[], object]] = [
+        lambda: PolicyException.objects.update(ended=timezone.now()),
+        lambda: PolicyException.objects.all().delete(),
+    ]
+    checked = exceptions._checked
+    for path in ("/exceptions/{}/", "/admin/policies/policyexception/{}/change/"):
+        for lose in loses:
+            PolicyException.objects.all().delete()
+            row = made()
+
+            def check_and_lose(*given: Any, lose: Callable[[], object] = lose) -> Rule:
+                lose()
+                return checked(*given)
+
+            with monkeypatch.context() as patched:
+                patched.setattr(exceptions, "_checked", check_and_lose)
+                answer = as_("operator").post(
+                    path.format(row.pk), BASE | {"action": "enforce"}, follow=True
+                )
+            assert answer.status_code == 200
+            assert b"Somebody has ended or deleted it meanwhile" in answer.content
+            assert not PolicyException.objects.filter(action="enforce").exists()
+            assert not LogEntry.objects.exists()
+
+
+def test_a_change_leaves_the_count_of_uses_to_the_socketmap(
+    as_: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = made()
+    checked = exceptions._checked
+
+    def check_while_used(*given: Any) -> Rule:
+        exceptions.note_uses({row.pk: 3}, timezone.now())
+        return checked(*given)
+
+    monkeypatch.setattr(exceptions, "_checked", check_while_used)
+    as_("operator").post(f"/exceptions/{row.pk}/", BASE | {"action": "enforce"})
+    row.refresh_from_db()
+    assert (row.action, row.uses) == ("enforce", 3)
+
+
+def test_a_double_click_makes_one(as_: As) -> None:
+    operator = as_("operator")
+    first, second = (operator.post("/exceptions/add/", BASE) for _ in range(2))
+    assert (first.status_code, second.status_code) == (303, 200)
+    assert b"There is an exception for this already" in second.content
+    end = f"/exceptions/{PolicyException.objects.get().pk}/end/"
+    assert b"Ended: skip one.example" in operator.post(end, follow=True).content
+    assert b"It had ended already" in operator.post(end, follow=True).content
+
+
+def test_a_large_table_is_imported_in_few_statements(
+    as_: As, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    """What holds the database for long keeps the socketmap from writing to it."""
+    table = "\n".join(f"d{at}.example may" for at in range(1200))
+    made(target="d7.example", until=timezone.now() - timedelta(minutes=1))
+    form = {"table": table, "reason": "r", "days": "7", "do": "all"}
+    with django_assert_max_num_queries(80):
+        assert as_("operator").post("/exceptions/import/", form).status_code == 303
+    assert PolicyException.objects.filter(ended=None).count() == 1200
+    assert LogEntry.objects.count() == 1200
+    logged = LogEntry.objects.latest("pk")
+    assert (logged.object_repr, logged.get_edited_object().target) == (
+        "skip d1199.example", "d1199.example"
+    )  # fmt: skip
+
+
+def test_a_table_that_fits_as_a_file_fits_as_the_browser_sends_it_again(as_: As) -> None:
+    lines = "# a comment of seventy-two characters, so that the table is long enough\n" * 13_750
+    assert len(lines) < TABLE_LIMIT < len(lines.replace("\n", "\r\n"))
+    table = f"a.example may\n{lines}".replace("\n", "\r\n")
+    form = {"table": table, "reason": "r", "days": "7", "do": "all"}
+    assert as_("operator").post("/exceptions/import/", form).status_code == 303
+    assert PolicyException.objects.get().target == "a.example"
