@@ -143,7 +143,9 @@ def test_alerts_and_exceptions_that_are_over_are_shown_when_asked_for(get: Get) 
 
 
 quickly = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 names = st.sampled_from(
     ["q", "mode", "state", "outcome", "used", "sort", "after", "before", "limit", "domain", "type",
