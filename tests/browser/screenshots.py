@@ -27,7 +27,7 @@ USER, PASSWORD = "anna", "a long and lonely road"
 class Shot:
     """A picture: its file's name, the page's address, and how it is looked at.
 
-    Two pages are reached by other pages: "edit" and "check".
+    Some pages are reached by other pages: "edit", "check" and "alert".
     """
 
     name: str
@@ -44,6 +44,9 @@ DOCUMENTED = [
     Shot("policy", "/policies/typo.example/"),
     Shot("check", "check", "dark"),
     Shot("edit", "edit"),
+    Shot("alert", "alert"),
+    Shot("trouble", "/trouble/", size=SHORT),
+    Shot("exceptions", "/exceptions/", "dark", size=SHORT),
     Shot("narrow", LIST, size=NARROW),
 ]
 PAGES = {
@@ -59,7 +62,14 @@ PAGES = {
     "policy-long": "/policies/"
     "very-long-name-of-an-organisation-that-has-thought-about-it.departments.example/",
     "delete": "/policies/bank.example/delete/",
+    "policy-weakened": "/policies/weakened.example/",
+    "alerts": "/alerts/",
+    "alerts-none": "/alerts/?show=closed",
+    "alert": "alert",
     "exceptions": "/exceptions/",
+    "exceptions-ended": "/exceptions/?state=ended",
+    "exceptions-none": "/exceptions/?q=nothing",
+    "pause": "/exceptions/pause/",
     "exception-add": "/exceptions/add/",
     "exception-import": "/exceptions/import/",
     "outcomes": "/outcomes/",
@@ -77,6 +87,7 @@ PAGES = {
     "admin-list": "/admin/policies/policyrecord/",
     "admin-change": "edit",
     "admin-add": "/admin/policies/policyrecord/add/",
+    "admin-token": "/admin/policies/apitoken/add/",
     "admin-fetches": "/admin/policies/fetch/",
     "admin-schedule": "/admin/django_q/schedule/",
     "404": "/nowhere",
@@ -163,6 +174,10 @@ def take(browser: Browser, product: Product, shot: Shot, session: object, direct
         page.get_by_role("searchbox").fill("certificate-lapsed.example")
         page.get_by_role("button", name="Check", exact=True).click()
         page.get_by_role("region", name="Replies to Postfix").wait_for()
+    elif shot.path == "alert":
+        page.goto("/alerts/?domain=record-gone.example")
+        page.locator("tbody a").first.click()
+        page.get_by_role("heading", name="What it means").wait_for()
     else:
         page.goto(shot.path)
     page.screenshot(path=directory / f"{shot.name}.png", full_page=shot.full)
