@@ -170,7 +170,7 @@ def test_a_deletion_asks_first(product: Product, open_page: Open) -> None:
     product.ask("forgotten.example")
     page = open_page("/policies/forgotten.example/")
     page.get_by_role("link", name="Delete…").click()
-    dialog = page.get_by_role("dialog", name="Delete this policy?")
+    dialog = page.get_by_role("dialog", name="Delete the policy of forgotten.example?")
     expect(dialog).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
