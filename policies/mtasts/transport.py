@@ -8,7 +8,8 @@ the rest of a request.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http.client import HTTPException
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 import urllib3.exceptions
@@ -20,6 +21,9 @@ from policies.mtasts.tls import TLSStream
 
 EXCHANGE_ERRORS = (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError)
 """What `send_get`, `send_post` and their answers raise; ValueError for a chunk of negative size."""
+
+MAX_INTERIM = 16
+"""Interim answers that are read past, 100 not counted. Honest hosts send one."""
 
 
 def send_get(
@@ -48,7 +52,25 @@ def send_post(
     return connection.getresponse()
 
 
+class _FinalResponse(HTTPResponse):
+    """The final answer, read past interim ones such as 103 (RFC 9110 section 15.2).
+
+    http.client reads past 100 alone. Where there are more than MAX_INTERIM, the one after them is
+    taken for the answer, and so is 101, which ends HTTP.
+    """
+
+    def begin(self) -> None:
+        super().begin()
+        for _ in range(MAX_INTERIM):
+            if not self.status < HTTPStatus.OK or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                return
+            self.headers = None  # type: ignore[assignment] # else begin() believes that it has begun
+            super().begin()
+
+
 class _Connection(HTTPSConnection):
+    response_class = _FinalResponse
+
     def __init__(self, *args: Any, stream: LimitedSocket | TLSStream, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stream = stream

@@ -20,6 +20,7 @@ from policies.mtasts.domain import Domain
 from policies.mtasts.errors import CertificateError, FetchError, NoPolicyError, PolicySyntaxError
 from policies.mtasts.https import MAX_POLICY, PolicyFetcher, Step
 from policies.mtasts.policy import parse_policy
+from policies.mtasts.transport import MAX_INTERIM
 from policies.tlsrpt.failures import failure_details
 from tests.lab import answers, replies
 from tests.lab.certificate import Certificate
@@ -94,6 +95,9 @@ def test_proxies_and_passwords_of_the_environment_are_not_used(
         replies.Serve(content_type=" TEXT/Plain ; x=y"),
         replies.Serve(headers={"Content-Encoding": "Identity"}),
         Raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + HEAD + LENGTH + POLICY.encode()),
+        Raw(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + HEAD + LENGTH + POLICY.encode()),
+        Raw(b"HTTP/1.1 102 Processing\r\n\r\n" * MAX_INTERIM + HEAD + LENGTH + POLICY.encode()),
+        Raw(b"HTTP/1.1 103 X\r\n\r\nHTTP/1.1 100 Y\r\n\r\n" + HEAD + LENGTH + POLICY.encode()),
         Raw(HEAD + LENGTH + POLICY.encode(), close_notify=False),
         Raw(CHUNKED + b"%x;ext=1\r\n" % len(POLICY) + POLICY.encode() + b"\r\n0\r\nA: b\r\n\r\n"),
         Raw(b"HTTP/1.0 200 OK\r\n\r\n" + POLICY.encode()),

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
 
 from policies.mtasts.errors import MTASTSError
+from policies.mtasts.transport import MAX_INTERIM
 from policies.tlsrpt.failures import failure_details
 from tests.mtasts.fetching import DOMAIN, NAME, POLICY, Raw, fetcher_of
 
@@ -27,6 +28,7 @@ LENGTH = b"Content-Length: %d\r\n\r\n" % len(BODY)
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 CHUNKS = b"%x\r\n%b\r\n" % (len(BODY), BODY)
 LAST = b"0\r\n\r\n"
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n"
 
 THE_POLICY = "the policy"
 FETCH = "sts-policy-fetch-error: cannot-fetch-policy+"
@@ -57,8 +59,29 @@ ANSWERS = {
         "sts-policy-invalid: policy-syntax-error",
     ),
     "a flood of early hints": (
-        b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n" * 50_000,
+        EARLY_HINTS * 50_000,
         f"{FETCH}http-status-103",
+    ),
+    "early hints, and more of them than anybody sends": (
+        EARLY_HINTS * (MAX_INTERIM + 1) + OK + LENGTH + BODY,
+        f"{FETCH}http-status-103",
+    ),
+    "early hints that say how the body would be framed": (
+        b"HTTP/1.1 103 Early Hints\r\n" + CHUNKED + OK + LENGTH + BODY,
+        THE_POLICY,
+    ),
+    "early hints with a body": (
+        b"HTTP/1.1 103 Early Hints\r\nContent-Length: 4\r\n\r\nevil" + OK + LENGTH + BODY,
+        MALFORMED,
+    ),
+    "early hints, and the end": (EARLY_HINTS, f"{FETCH}connection-closed"),
+    "early hints with a hundred headers and more": (
+        b"HTTP/1.1 103 Early Hints\r\n" + b"X-A: b\r\n" * 200 + b"\r\n" + OK + LENGTH + BODY,
+        MALFORMED,
+    ),
+    "another protocol behind early hints": (
+        EARLY_HINTS + b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n" + BODY,
+        f"{FETCH}http-status-101",
     ),
     "another protocol": (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n" + BODY,
