@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,8 +22,9 @@ from mtastsweb import values
 from mtastsweb.environment import BASE_DIR
 from policies.socketmap.request import Query, parse_request
 from tests.docs.shown import Shown, shown
+from tests.docs.typing_in import Typed, type_in
 from tests.needs import find_program
-from tests.socketmap.server.process import environment, free_port, manage
+from tests.socketmap.server.process import environment, free_port
 
 if TYPE_CHECKING:
     from tests.lab.lab import Lab
@@ -164,7 +164,6 @@ def test_every_check_is_needed() -> None:
 @pytest.mark.skipif(find_spec("trustme") is None, reason="the laboratory wants trustme")
 def test_the_commands_of_the_product_run_as_shown(tmp_path: Path, lab: Lab) -> None:
     environ = environment(tmp_path / "data", free_port()) | lab.settings()
-    manage(["migrate", "--verbosity", "0"], environ)
     for name in ("example.org", "gmail.com"):
         lab.domain(name, POLICY)
     (tmp_path / "mail.log").write_text(LOG)
@@ -172,29 +171,33 @@ def test_the_commands_of_the_product_run_as_shown(tmp_path: Path, lab: Lab) -> N
     (tmp_path / "policy").write_text(POLICY)
     commands = list(dict.fromkeys(each.text for each in shown() if PRODUCT.fullmatch(each.text)))
     assert len(commands) > 8
-    for command in commands:
-        done = subprocess.run(
-            in_place(command, tmp_path),
-            shell=True, env=environ, cwd=tmp_path, check=False, capture_output=True, text=True,
-            timeout=60,
-        )  # fmt: skip
+    migrated, *ends = type_in(
+        [Typed(["migrate", "--verbosity", "0"]), *(typed(each, tmp_path) for each in commands)],
+        environ, tmp_path,
+    )  # fmt: skip
+    assert migrated.status == 0, migrated.stderr
+    for command, ended in zip(commands, ends, strict=True):
         match = PRODUCT.fullmatch(command)
         assert match is not None
         special = (status for text, status in STATUSES.items() if re.fullmatch(text, match[1]))
-        expected = next(special, 0)
-        assert done.returncode == expected, f"{command}: {done.stderr}"
-        assert done.stdout or done.stderr or ">" in command, command
+        assert ended.status == next(special, 0), f"{command}: {ended.stderr}"
+        assert ended.stdout or ended.stderr or ">" in command, command
 
 
-def in_place(command: str, path: Path) -> str:
-    """The command with this machine's Python, and files of the test's."""
+def typed(command: str, path: Path) -> Typed:
+    """The command with files of the test's; what is piped into it is what postfix-tlspol dumps."""
     for shown_, meant in (
-        ("postfix-tlspol -dump", f"cat {path}/dump"),
         (".venv/bin/python ", ""),
-        ("manage.py", f"{sys.executable} {BASE_DIR}/manage.py"),
+        ("manage.py ", ""),
         (" FILE", f" {path}/policy"),
         ("/var/backups/", f"{path}{os.sep}"),
         ("/var/log/mail.log", f"{path}/mail.log"),
     ):
         command = command.replace(shown_, meant)
-    return command
+    _, is_piped, command = command.rpartition(" | ")
+    command, _, target = command.partition(" > ")
+    return Typed(
+        shlex.split(command),
+        stdin=f"{path}/dump" if is_piped else None,
+        stdout=f"{path}/{target}" if target else None,
+    )
