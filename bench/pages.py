@@ -84,10 +84,11 @@ def _filled(settings: dict[str, str], count: int) -> Iterator[dict[str, str]]:
 
 
 def _rows(environ: dict[str, str]) -> int:
-    """How many policies and fetches are stored already."""
+    """How many policies, fetches, versions and exceptions are stored already, of what is least."""
     code = (
-        "from policies.models import Fetch, PolicyRecord;"
-        "print(min(PolicyRecord.objects.count(), Fetch.objects.count()))"
+        "from policies.models import Fetch, PolicyException, PolicyRecord, PolicyVersion;"
+        "stored = PolicyRecord, Fetch, PolicyVersion, PolicyException;"
+        "print(min(each.objects.count() for each in stored))"
     )
     command = [sys.executable, "manage.py", "shell", "--no-imports", "--command", code]
     run = subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.PIPE)

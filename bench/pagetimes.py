@@ -61,6 +61,12 @@ def paths() -> dict[str, str]:
         "policy": f"/policies/{some.name.ascii}/",
         "fetches": "/fetches/",
         "fetches, failed": "/fetches/?outcome=failed",
+        "alerts": "/alerts/",
+        "alerts, over": "/alerts/?show=closed",
+        "alerts, of a kind": "/alerts/?kind=record-gone",
+        "exceptions": "/exceptions/",
+        "exceptions, ended": "/exceptions/?state=ended",
+        "trouble": "/trouble/",
     }
 
 

@@ -1,4 +1,5 @@
-"""`python -m bench.rows COUNT`: store so many policies and fetches, as a cache in use has them.
+"""`python -m bench.rows COUNT`: store so many policies and fetches, as a cache in use has them,
+and what `bench.past` adds.
 
 Names look like names, uses and ends spread over time, and every state of the list occurs.
 """
@@ -168,6 +169,7 @@ def main() -> None:
     from django.db import connection
     from django.utils import timezone
 
+    from bench import past
     from policies.models import Change, Fetch, PolicyRecord
 
     now, count = timezone.now(), int(sys.argv[1])
@@ -179,10 +181,13 @@ def main() -> None:
         (PolicyRecord, policies(now), ("last_use", "valid_end", "refresh_due", "inserted")),
         (Fetch, fetches(now), ("queued_at", "started_at", "finished_at")),
     ):
+        if model._default_manager.exists():
+            continue  # kept from an earlier time
         some = islice(rows, made)
         while batch := list(islice(some, BATCH)):
             model._default_manager.bulk_create(batch)
         multiply(model, count // made - 1, _name_and_times(*times))
+    past.store(now)
     with connection.cursor() as cursor:
         # Triggers noted each row; the tick would have forgotten them.
         cursor.execute(f"DELETE FROM {Change._meta.db_table}")
