@@ -118,17 +118,18 @@ def test_the_queue_says_how_long_the_oldest_waits() -> None:
 
 class TestRefresh:
     def test_tells_the_last_and_the_next_and_what_is_due(self) -> None:
-        Schedule.objects.filter(func=queue.TICK).update(next_run=NOW + timedelta(seconds=30))
-        Fetch.objects.create(domain="a.example", source="refresh", state="done", finished_at=NOW)
+        now = timezone.now()
+        Schedule.objects.filter(func=queue.TICK).update(next_run=now + timedelta(seconds=30))
+        Fetch.objects.create(domain="a.example", source="refresh", state="done", finished_at=now)
         Lease.objects.update_or_create(
-            name="refresh", defaults={"until": timezone.now() + timedelta(minutes=1)}
+            name="refresh", defaults={"until": now + timedelta(minutes=1)}
         )
-        making.record("due.example", last_use=NOW, refresh_due=NOW - timedelta(hours=1))
+        making.record("due.example", last_use=now, refresh_due=now - timedelta(hours=1))
         refresh = part("Refresh")
         facts = {fact.label: fact for fact in refresh.facts}
         assert refresh.state is State.OK
-        assert facts["Last one that fetched"].moment == NOW
-        assert facts["Next round"].moment == NOW + timedelta(seconds=30)
+        assert facts["Last one that fetched"].moment == now
+        assert facts["Next round"].moment == now + timedelta(seconds=30)
         assert facts["A round is under way"].text == "yes"
         assert facts["Policies due now"].text == "1"
 
