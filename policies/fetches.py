@@ -12,6 +12,7 @@ from policies.decide import Answer, Store
 from policies.models import Fetch
 from policies.mtasts import Domain
 from policies.mtasts.errors import MTASTSError, NoRecordError
+from policies.storable import storable
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -141,7 +142,7 @@ def _end(
     fetch.changed = changed
     fetch.record_id = answer.record_id
     if error is not None:
-        fetch.message = str(error)
+        fetch.message = storable(str(error))
     if answer.failure is not None:
         fetch.failure_type = str(answer.failure.result_type)
         fetch.failure_reason = answer.failure.reason_code[:255]

@@ -127,6 +127,10 @@ class Progress:
                 pk=job, kind=Job.Kind.REFETCH, state=Job.State.RUNNING, done__gte=F("total")
             )
             complete.update(state=Job.State.DONE, finished_at=timezone.now())
+        self.forget()
+
+    def forget(self) -> None:
+        """What was counted since the last write did not come about."""
         self._done.clear()
         self._failed.clear()
 

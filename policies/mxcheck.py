@@ -25,7 +25,7 @@ from policies import leases, world
 from policies.models import MXCheck, PolicyRecord, Summary
 from policies.models.policy import NEVER
 from policies.mtasts import Domain, parse_domain
-from policies.mtasts.errors import DNSError
+from policies.mtasts.errors import DNSError, DomainNameError
 
 if TYPE_CHECKING:
     from policies.mtasts.mailhosts import MailHosts
@@ -250,7 +250,7 @@ class _Round:
             allowed = (time.monotonic() - self._began + 1) * RATE - self._taken
         while self._waiting and len(self._asked) < THREADS and allowed >= 1:
             each = self._waiting.popleft()
-            self._asked[self._threads.submit(self._outside.mail, each.name)] = each
+            self._asked[self._threads.submit(_answer, each, self._outside)] = each
             self._taken += 1
             allowed -= 1
 
@@ -271,6 +271,17 @@ class _Round:
         _write([wanted.row for wanted, _ in self._answered])
         self._answered.clear()
         self._saved = time.monotonic()
+
+
+def _answer(wanted: Wanted, outside: World) -> MailHosts | DNSError:
+    """What DNS says. A domain that breaks us must not end the round, or it would end all rounds."""
+    try:
+        return outside.mail(wanted.name)
+    except DomainNameError as error:  # a row that somebody else wrote
+        return DNSError(str(error), reason="bad-name")
+    except Exception:
+        log.exception("MX check broke", extra={"domain": wanted.row.domain})
+        return DNSError("the check broke", reason="broken")
 
 
 def _write(rows: Sequence[MXCheck]) -> None:

@@ -25,6 +25,7 @@ from policies.mtasts.dns import Resolver
 from policies.mtasts.mxfit import compare
 from policies.mtasts.starttls import MailProbe, Probed
 from policies.politeness import Places
+from policies.storable import storable
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -147,12 +148,12 @@ def result(shown: Probed) -> dict[str, Any]:
     return {
         "host": shown.host,
         "reason": shown.reason,
-        "message": shown.message[:_KEPT],
+        "message": storable(shown.message[:_KEPT]),
         "is_definite": shown.is_definite,
         "address": shown.address,
         "version": shown.version,
-        "issuer": certificate.issuer[:_KEPT] if certificate else "",
-        "names": [name[:_KEPT] for name in certificate.names[:8]] if certificate else [],
+        "issuer": storable(certificate.issuer[:_KEPT]) if certificate else "",
+        "names": [storable(name[:_KEPT]) for name in certificate.names[:8]] if certificate else [],
         "end": certificate.not_after.isoformat() if certificate else None,
     }
 

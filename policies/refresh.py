@@ -19,7 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 
 from policies import (
     alerts,
@@ -37,6 +37,7 @@ from policies import (
 from policies.alerts import judge, sighting
 from policies.crew import Crew, GivenBack, NoPlace
 from policies.decide import BACKOFF, NEEDS_FETCH, Answer, NeedsFetch, Store, decide, decide_refresh
+from policies.inserting import insert
 from policies.models import Fetch, PolicyRecord, PolicyVersion
 from policies.mtasts.errors import FetchError, first_error
 from policies.politeness import REASON, Places
@@ -279,6 +280,34 @@ class _Round:
 
 def _save(batch: list[Worked], counts: Counts, progress: jobs.Progress) -> None:
     """Write what came of some rows, but for those that someone else changed meanwhile."""
+    try:
+        _write(batch, progress)
+    except (DataError, IntegrityError):
+        progress.forget()
+        if len(batch) == 1:
+            _put_off(batch[0], counts, progress)
+            return
+        # One that the database refuses must not take the others with it, nor end the round.
+        for worked in batch:
+            _save([worked], counts, progress)
+        return
+    for worked in batch:
+        _count(worked, counts)
+
+
+def _put_off(worked: Worked, counts: Counts, progress: jobs.Progress) -> None:
+    """What came of this row cannot be written: no more is than that it is tried again later."""
+    log.exception("refresh not saved", extra={"domain": worked.row.domain})
+    broken = Worked(worked.row, worked.job)
+    broken.row.refresh_due = world.default().now() + BACKOFF
+    with transaction.atomic():
+        _end_jobs([broken], progress)
+        PolicyRecord.objects.write_claimed([broken.row], ["refresh_due"])
+        progress.write()
+    _count(broken, counts)
+
+
+def _write(batch: list[Worked], progress: jobs.Progress) -> None:
     # In one order everywhere, or two who write many rows wait for each other.
     batch.sort(key=lambda worked: worked.row.domain)
     gone = [worked.row for worked in batch if worked.is_removed]
@@ -294,14 +323,10 @@ def _save(batch: list[Worked], counts: Counts, progress: jobs.Progress) -> None:
         PolicyRecord.objects.filter(
             pk__in={row.pk for row in gone}, claim__in={row.claim for row in gone}
         ).delete()
-        Fetch.objects.bulk_create(
-            [worked.fetch for worked in batch if worked.fetch is not None], batch_size=BATCH
-        )
+        insert([worked.fetch for worked in batch if worked.fetch is not None])
         alerts.note([worked.sighting for worked in batch if worked.sighting is not None])
         outcomes.record(worked.seen for worked in batch if worked.seen is not None)
         progress.write()
-    for worked in batch:
-        _count(worked, counts)
 
 
 def _end_jobs(batch: list[Worked], progress: jobs.Progress) -> None:
@@ -327,7 +352,7 @@ def _save_late(worked: Worked) -> None:
     try:
         _save([worked], Counts(), jobs.Progress())
     except DatabaseError:
-        log.exception("late result not saved", extra={"domain": worked.row.name.ascii})
+        log.exception("late result not saved", extra={"domain": worked.row.domain})
     finally:
         connection.close()
 
@@ -356,7 +381,8 @@ def _worked(turn: Turn, outside: World, places: Places | None) -> Worked:
         raise
     except Exception:
         # One row that breaks us must not end the round; it is tried again later.
-        log.exception("refresh broke", extra={"domain": turn.row.name.ascii})
+        # By its name as stored: that it is no domain name may be what broke.
+        log.exception("refresh broke", extra={"domain": turn.row.domain})
         _plan_retry(turn.row, outside.now())
         job, turn.row.job = turn.row.job, None
         return Worked(turn.row, job)

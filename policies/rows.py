@@ -14,6 +14,7 @@ from policies.models.policy import PolicyRecord, certificate_fields, policy_fiel
 from policies.mtasts import Policy
 from policies.mtasts.errors import MTASTSError, PolicySyntaxError
 from policies.querysets import BACKOFF_KEPT, REFRESHED_FROM, UNUSED
+from policies.storable import storable
 from policies.tlsrpt.result import FailureDetails, Result
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def set_backoff(
     row.extensions = []
     set_certificate(row, None)
     row.max_age = int(BACKOFF.total_seconds())
-    row.policy_text = received[:RECEIVED_KEPT]
+    row.policy_text = storable(received[:RECEIVED_KEPT])
     row.record_id = record_id
     row.valid_end = now + BACKOFF
     row.last_update = now

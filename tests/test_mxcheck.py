@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from policies import cache, leases, mxcheck, refresh, tasks
 from policies.models import MXCheck, PolicyRecord, Summary
 from policies.models.policy import NEVER
-from policies.mtasts import parse_domain
+from policies.mtasts import Domain, parse_domain
 from policies.mtasts.dns import Resolver
 from policies.mtasts.errors import DNSError
 from policies.mtasts.mailhosts import MailHosts, mail_hosts
@@ -219,6 +220,27 @@ class TestRounds:
             cached(script, f"d{number}.example")
         counts = run(script, span=timedelta(seconds=1))
         assert 4 <= counts.checked <= 8
+
+    def test_are_not_ended_by_a_row_whose_domain_is_none(self, script: Script) -> None:
+        cached(script)
+        cached(script, "odd.example")
+        PolicyRecord.objects.filter(domain="odd.example").update(domain="odd..example")
+        assert run(script) == Counts(new=2, checked=1, failed=1)
+        assert check("odd..example").failure == "bad-name"
+        assert check("odd..example").due > script.now()
+
+    def test_nor_by_an_answer_that_breaks_us(self, script: Script) -> None:
+        cached(script)
+        cached(script, "odd.example")
+
+        def mail_of(name: Domain) -> MailHosts | DNSError:
+            if name.ascii == "odd.example":
+                raise RuntimeError("a fault of ours")
+            return mail("mx.example.org")
+
+        outside = replace(script.world, mail=mail_of)
+        assert mxcheck.run(outside=outside) == Counts(new=2, checked=1, failed=1)
+        assert check("odd.example").failure == "broken"
 
     def test_take_on_nothing_after_their_time(self, script: Script) -> None:
         cached(script)

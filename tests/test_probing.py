@@ -67,6 +67,13 @@ class TestWhenIsProbed:
         assert run(hosts) == 0
         assert not hosts.asked
 
+    def test_whatever_a_host_says(self) -> None:
+        policy()
+        on()
+        hosts = Hosts(mx_example_org=Probed("mx.example.org", NO_STARTTLS, "502 \0 no"))
+        assert run(hosts) == 1
+        assert Probe.objects.get().results[0]["message"] == "502 \ufffd no"
+
     def test_at_once_when_switched_on_and_then_daily(self) -> None:
         policy()
         on()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.db import DataError
 
-from policies import cache, claiming, jobs, leases, refresh, rows, world
-from policies.models import Fetch, PolicyRecord
+from policies import cache, claiming, history, jobs, leases, refresh, rows, world
+from policies.models import Fetch, PolicyRecord, PolicyVersion
 from policies.mtasts.errors import DNSError, FetchError, NoRecordError
 from policies.refresh import Counts
 from tests.worlds import ENFORCE, NONE, NOON, TESTING, Script, policy, record
@@ -31,6 +33,18 @@ def cached(script: Script, text: str = ENFORCE, domain: str = DOMAIN, **columns:
     cache.upsert(domain, "1", policy(text), text)
     fields = {"last_use": script.now()} | columns
     PolicyRecord.objects.filter(domain=domain).update(**fields)
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, domain: str) -> None:
+    """Has the database refuse what comes of this domain."""
+    save = history.save
+
+    def saved(versions: Sequence[PolicyVersion]) -> None:
+        if any(version.domain == domain for version in versions):
+            raise DataError("a value that no column takes")
+        save(versions)
+
+    monkeypatch.setattr(history, "save", saved)
 
 
 def make_due(**columns: Any) -> None:
@@ -178,6 +192,32 @@ class TestWhatFails:
         assert refresh.run(outside=outside) == Counts(due=2, unchanged=1, failed=1)
         assert row("odd.example").refresh_due > script.now()
         assert row("odd.example").claim == ""
+
+    def test_a_row_whose_domain_is_none_does_not_end_the_round(self, script: Script) -> None:
+        cached(script, domain="good.example")
+        cached(script, domain="odd.example")
+        PolicyRecord.objects.filter(domain="odd.example").update(domain="odd..example")
+        make_due()
+        script.publish()
+        assert refresh.run() == Counts(due=2, unchanged=1, failed=1)
+        assert row("odd..example").refresh_due > script.now()
+
+    def test_a_row_that_the_database_refuses_keeps_no_other_from_being_saved(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cached(script, domain="good.example")
+        cached(script, domain="odd.example")
+        script.publish(TESTING)
+        refuse(monkeypatch, "odd.example")
+        job = jobs.begin_refetch(PolicyRecord.objects.all(), "both", None)
+        assert refresh.run() == Counts(due=2, refreshed=1, failed=1)
+        assert row("good.example").mode == "testing"
+        odd = row("odd.example")
+        assert (odd.mode, odd.claim, odd.job) == ("enforce", "", None)
+        assert odd.refresh_due == script.now() + timedelta(minutes=5)
+        job.refresh_from_db()
+        assert (job.state, job.done, job.failed) == ("done", 2, 1)
+        assert {fetch.domain for fetch in Fetch.objects.all()} == {"good.example"}
 
 
 class TestRecordsThatAreGone:

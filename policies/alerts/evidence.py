@@ -14,6 +14,7 @@ from policies.mtasts.errors import (
     PolicySyntaxError,
     RecordError,
 )
+from policies.storable import storable
 from policies.tlsrpt.failures import failure_details
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def after_text(fetched: Fetched | None) -> str:
     if fetched is None or isinstance(fetched, FetchError):
         return ""
     text = fetched.received if isinstance(fetched, PolicySyntaxError) else fetched.text
-    return text.replace("\0", "\ufffd")[:TEXT_KEPT]
+    return storable(text[:TEXT_KEPT])
 
 
 def _dns(look: Look) -> dict[str, Any]:

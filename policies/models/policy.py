@@ -12,6 +12,7 @@ from django.utils import timezone
 from policies.mtasts import Domain, MXPattern, Policy, parse_domain
 from policies.mtasts import Mode as PolicyMode
 from policies.querysets import PolicyRecordQuerySet
+from policies.storable import storable
 from policies.tlsrpt.result import FailureDetails
 
 if TYPE_CHECKING:
@@ -259,8 +260,10 @@ def certificate_fields(certificate: PeerCertificate | None) -> dict[str, Any]:
     return {
         "certificate_end": certificate.not_after,
         "certificate": {
-            "issuer": certificate.issuer[:CERTIFICATE_TEXT],
-            "names": [name[:CERTIFICATE_TEXT] for name in certificate.names[:CERTIFICATE_NAMES]],
+            "issuer": storable(certificate.issuer[:CERTIFICATE_TEXT]),
+            "names": [
+                storable(name[:CERTIFICATE_TEXT]) for name in certificate.names[:CERTIFICATE_NAMES]
+            ],
             "more_names": max(0, len(certificate.names) - CERTIFICATE_NAMES),
             "begin": certificate.not_before.isoformat(),
         },
