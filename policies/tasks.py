@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -107,27 +108,48 @@ def tick() -> None:
 def _tick() -> None:
     heartbeats.beat("worker")
     now, began = timezone.now(), time.monotonic()
-    succession.settle()
-    queue.forget_leases()
     longest = timedelta(seconds=queue.task_timeout())
-    fetches.give_up(queued_before=now - QUEUED_LIMIT, started_before=now - 2 * longest)
-    fetches.prune(now)
-    changes.prune(now)
-    exceptions.close_lapsed(now)
-    exceptions.prune(now)
-    jobs.tidy()
-    heartbeats.forget(now)
-    outcomes.prune(now)
-    summary.recount(now)
-    alerts.tidy(now)
-    digest.make(now, trouble.lines)
-    delivery.prune(now)
-    delivery.send_due(now)
     run_dir = settings.MTASTS.data_dir / "run"
-    refresh.tick(stopping=lambda: stopping.is_announced(run_dir))
-    left = 55.0 - (time.monotonic() - began)
-    span = timedelta(seconds=max(LEAST_MX_CHECK, min(MX_CHECK, left)))
-    mxcheck.tick(span, stopping=lambda: stopping.is_announced(run_dir))
-    left = 55.0 - (time.monotonic() - began)
-    span = timedelta(seconds=max(LEAST_PROBE, min(PROBE, left)))
-    probing.tick(span, stopping=lambda: stopping.is_announced(run_dir))
+
+    def is_stopping() -> bool:
+        return stopping.is_announced(run_dir)
+
+    def left(least: float, most: float) -> timedelta:
+        return timedelta(seconds=max(least, min(most, 55.0 - (time.monotonic() - began))))
+
+    _each(
+        succession.settle,
+        queue.forget_leases,
+        lambda: fetches.give_up(queued_before=now - QUEUED_LIMIT, started_before=now - 2 * longest),
+        lambda: fetches.prune(now),
+        lambda: changes.prune(now),
+        lambda: exceptions.close_lapsed(now),
+        lambda: exceptions.prune(now),
+        jobs.tidy,
+        lambda: heartbeats.forget(now),
+        lambda: outcomes.prune(now),
+        lambda: summary.recount(now),
+        lambda: alerts.tidy(now),
+        lambda: digest.make(now, trouble.lines),
+        lambda: delivery.prune(now),
+        lambda: delivery.send_due(now),
+        lambda: refresh.tick(stopping=is_stopping),
+        lambda: mxcheck.tick(left(LEAST_MX_CHECK, MX_CHECK), stopping=is_stopping),
+        lambda: probing.tick(left(LEAST_PROBE, PROBE), stopping=is_stopping),
+    )
+
+
+def _each(*steps: Callable[[], object]) -> None:
+    """All of them, whichever break: no digest may keep policies from being fetched.
+
+    Raises then what the first of those broke by, so that the task counts as one that did.
+    """
+    first: Exception | None = None
+    for step in steps:
+        try:
+            step()
+        except Exception as error:
+            log.exception("a part of the tick broke")
+            first = first or error
+    if first is not None:
+        raise first

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pydoc
+import sys
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,7 +13,8 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
-from policies import cache, fetches, heartbeats, queue, tasks
+from policies import cache, fetches, heartbeats, mxcheck, probing, queue, summary, tasks
+from policies.alerts import delivery
 from policies.models import Fetch, Heartbeat, PolicyRecord
 from policies.mtasts import parse_domain
 from policies.mtasts.errors import DNSError, FetchError, NoRecordError, PolicySyntaxError
@@ -134,6 +137,24 @@ class TestTick:
         assert age is not None
         assert age < timedelta(seconds=10)
         assert heartbeats.age("socketmap") is None
+
+    @pytest.mark.parametrize("broken", [summary.recount, delivery.send_due, mxcheck.tick])
+    def test_does_the_rest_where_a_part_of_it_breaks_and_tells(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch, broken: Callable[..., object]
+    ) -> None:
+        def breaks(*_args: object, **_options: object) -> None:
+            raise RuntimeError("a fault of ours")
+
+        probed: list[object] = []
+        monkeypatch.setattr(sys.modules[broken.__module__], broken.__name__, breaks)
+        monkeypatch.setattr(probing, "tick", lambda *_args, **_options: probed.append(None))
+        script.publish(TESTING)
+        cache.upsert("example.org", "1", policy(), ENFORCE)
+        PolicyRecord.objects.update(refresh_due=None)
+        with pytest.raises(RuntimeError, match="a fault of ours"):
+            tasks.tick()
+        assert PolicyRecord.objects.get().mode == "testing"
+        assert probed
 
     @pytest.mark.parametrize(
         ("state", "age", "is_given_up"),
