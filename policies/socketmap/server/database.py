@@ -65,11 +65,15 @@ class Database:
         """Have a connection from now on; waits while all are in use."""
         with waiting():
             lent = self._free.get()
-        if lent is None:
-            wrapper = connections.create_connection(_ALIAS)
-            wrapper.inc_thread_sharing()  # never two at a time
-            lent = _Lent(wrapper)
-        lent.survive(self._losses)
+        try:
+            if lent is None:
+                wrapper = connections.create_connection(_ALIAS)
+                wrapper.inc_thread_sharing()  # never two at a time
+                lent = _Lent(wrapper)
+            lent.survive(self._losses)
+        except BaseException:
+            self._free.put(lent)  # else there would be one less for ever
+            raise
         connections[_ALIAS] = lent.wrapper
         self._here.lent = lent
 
@@ -80,8 +84,10 @@ class Database:
             return
         self._here.lent = None
         del connections[_ALIAS]
-        lent.tidy(time.monotonic())
-        self._free.put(lent)
+        try:
+            lent.tidy(time.monotonic())
+        finally:
+            self._free.put(lent)
 
     def close(self) -> None:
         """Close what is not lent at the moment."""

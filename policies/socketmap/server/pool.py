@@ -182,11 +182,14 @@ class Pool:
         """The next job; None where there was none for so long that the thread may end."""
         with self._lock:
             self._idle += 1
+            is_over = False
             try:
                 while (job := self._next()) is None:
-                    if self._is_closed or not self._job_or_room.wait(IDLE):
+                    if self._is_closed or is_over:
                         self._threads -= 1
                         return None
+                    # Whose time is up may have been woken for a job in the same moment.
+                    is_over = not self._job_or_room.wait(IDLE)
             finally:
                 self._idle -= 1
             job.began = time.monotonic()

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from policies.models import PolicyRecord
 from policies.socketmap.server.answers import DATABASE_AWAY
@@ -38,6 +39,28 @@ def test_many_threads_share_few_connections() -> None:
     assert len(seen) <= 3  # two, and the name where one was not opened yet
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_cannot_be_closed_is_lent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(1)
+
+    def refuse(_wrapper: BaseDatabaseWrapper) -> None:
+        raise InterfaceError("the connection is broken")
+
+    with database.lent():
+        PolicyRecord.objects.count()
+        connection.errors_occurred = True
+        monkeypatch.setattr(BaseDatabaseWrapper, "close", refuse)
+        with pytest.raises(InterfaceError):
+            database.give()
+    database.note(OperationalError("away"))
+    with pytest.raises(InterfaceError):
+        database.take()
+    monkeypatch.undo()
+    with database.lent():
+        assert PolicyRecord.objects.count() == 0
+    database.close()
+
+
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """While it is set, no statement reaches the database."""
@@ -47,8 +70,6 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         if gone.is_set():
             raise OperationalError("the database is away")
         return execute(*arguments)
-
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
     original = BaseDatabaseWrapper.__init__
 

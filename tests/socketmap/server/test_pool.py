@@ -70,6 +70,19 @@ def test_no_more_jobs_run_than_there_is_room_for(works: Works) -> None:
     wait_until(lambda: jobs[4].running.is_set())
 
 
+def test_a_job_that_comes_as_an_idle_thread_ends_is_not_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool, late = Pool(size=1, slow=0, zone_share=0, address_share=0), Work()
+
+    def wait(_seconds: float) -> bool:
+        pool._urgent.append(late)  # who submitted it saw a thread that is idle, and woke it
+        return False
+
+    monkeypatch.setattr(pool._job_or_room, "wait", wait)
+    assert pool._take() is late
+
+
 def test_what_is_urgent_goes_first(works: Works) -> None:
     first = [works.submit(Work(f"d{number}.example")) for number in range(4)]
     wait_until(lambda: works.running() == 4)
