@@ -13,7 +13,7 @@ from django.db.models import F
 
 from policies.alerts import evidence, judge, outbox, weather
 from policies.alerts.judge import Standing
-from policies.alerts.kinds import ALL_BITS, Closed, Kind, Severity, State, bits
+from policies.alerts.kinds import ALL_BITS, NOTICES, Closed, Kind, Severity, State, bits
 from policies.alerts.sighting import SPACING, Sighting
 from policies.alerts.weather import Way, Weather
 from policies.models import Alert, PolicyRecord
@@ -96,6 +96,8 @@ def _note(sighting: Sighting, open_: dict[Kind, Alert], sky: _Sky) -> None:
             kind, _policy_before(alert), sighting.kinds, sighting.look, sighting.fetched
         ):
             case Standing.SEEN if not sky.hides(sighting, kind):
+                if kind in NOTICES and kind in sighting.kinds:
+                    _renew(alert, sighting)
                 _see_again(alert, sighting)
             case Standing.WELL:
                 _close([alert], Closed.WELL, sighting.at)
@@ -176,6 +178,22 @@ def _see_again(alert: Alert, sighting: Sighting) -> None:
             outbox.put_alert(alert, now)
 
 
+def _renew(alert: Alert, sighting: Sighting) -> None:
+    """The domain has gone another step in the same way: the alert shows what is served now.
+
+    The measure for its end stays what was held before the first step.
+    """
+    shown = alert.evidence | evidence.build(sighting.before, sighting.look, sighting.fetched)
+    Alert.objects.filter(pk=alert.pk, closed_at=None).update(
+        evidence=shown | {"before": alert.before},
+        after_text=evidence.after_text(sighting.fetched),
+    )
+    log.warning(
+        "another step of an open alert",
+        extra={"domain": parse_domain(sighting.domain).ascii, "kind": alert.kind},
+    )
+
+
 def _close(alerts: Iterable[Alert], because: Closed, now: datetime) -> None:
     for alert in alerts:
         ended = Alert.objects.filter(pk=alert.pk, closed_at=None)
@@ -219,7 +237,11 @@ def forget(domains: Sequence[str], now: datetime) -> None:
 
 
 def tidy(now: datetime) -> None:
-    """Close what has become history, forget what is old, and mend rows that know nothing of it."""
+    """Close what has become history, forget what is old, and mend rows that know nothing of it.
+
+    Each by itself: whoever writes what was seen locks rows first and their alerts then, and must
+    not meet here somebody who does it the other way round.
+    """
     still = Alert.objects.filter(closed_at=None)
     with transaction.atomic():
         settled = still.filter(severity=str(Severity.NOTICE), opened_at__lt=now - SETTLED)
@@ -230,9 +252,11 @@ def tidy(now: datetime) -> None:
         _close(over[:BATCH], Closed.ENDED, now)
         known = warnings.filter(policy_end__lt=now, acknowledged_at__isnull=False)
         _close(known[:BATCH], Closed.ENDED, now)
-        # A row that was deleted and came back; its next look says which of them still stand.
-        PolicyRecord.objects.filter(
-            domain__in=still.values("domain"), open_alerts__isnull=True
-        ).update(open_alerts=ALL_BITS)
-        old = Alert.objects.filter(closed_at__lt=now - KEPT).values("pk")
-        Alert.objects.filter(pk__in=list(old[:BATCH].values_list("pk", flat=True))).delete()
+    # A row that was deleted and came back; its next look says which of them still stand.
+    unaware = PolicyRecord.objects.filter(
+        domain__in=still.values("domain"), open_alerts__isnull=True
+    ).order_by("domain")
+    for pk in list(unaware.values_list("pk", flat=True)[:BATCH]):
+        PolicyRecord.objects.filter(pk=pk, open_alerts=None).update(open_alerts=ALL_BITS)
+    old = Alert.objects.filter(closed_at__lt=now - KEPT).values("pk")
+    Alert.objects.filter(pk__in=list(old[:BATCH].values_list("pk", flat=True))).delete()

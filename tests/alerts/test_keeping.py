@@ -130,6 +130,29 @@ def test_each_notice_raises_one_alert_at_once(held: Script, kind: Kind, text: st
     assert all_kinds() == [kind]
 
 
+def test_a_notice_shows_the_latest_step_and_ends_by_what_was_held_before_the_first(
+    held: Script,
+) -> None:
+    held.pass_(days=1)
+    held.publish(WIDER, "2")
+    cache.get(DOMAIN)
+    live(held, days=1)
+    wider_still = WIDER.replace("max_age", "mx: mx.elsewhere.example\nmax_age")
+    held.publish(wider_still, "3")
+    cache.get(DOMAIN)
+    alert = Alert.objects.get()
+    assert (alert.before_text, alert.after_text) == (WEEKS, wider_still)
+    assert alert.evidence["before"]["record_id"] == "1"
+    assert alert.evidence["after"]["mx"][-1] == "mx.elsewhere.example"
+    assert alert.evidence["dns"]["id"] == "3"
+    held.publish(WIDER, "4")
+    live(held, days=1)
+    assert opened() == [(Kind.MX_WIDENED, "confirmed")]
+    held.publish(WEEKS, "5")
+    live(held, days=1)
+    assert (opened(), all_kinds()) == ([], [Kind.MX_WIDENED])
+
+
 def test_a_phase_out_done_right_raises_nothing(held: Script) -> None:
     live(held, days=3)
     held.publish(WEEKS.replace("1209600", "86400"), "2")  # lowered before …
