@@ -27,7 +27,7 @@ OURS = [
     "/policies/xn--mnchen-3ya.axe.example/", "/policies/good.axe.example/delete/",
     "/outcomes/", "/fetches/", "/check/", "/status/", "/audit/", "/glossary/", "/exceptions/",
     "/exceptions/add/", "/exceptions/import/", "/exceptions/pause/", "/exceptions/?q=nothing",
-    "/trouble/", "/trouble/?kind=certificate",
+    "/trouble/", "/trouble/?kind=certificate", "/alerts/", "/alerts/?domain=nothing.example",
     "/accounts/password/",
 ]  # fmt: skip
 OPEN = ["/accounts/login/", "/setup/x/", "/nowhere"]
@@ -98,6 +98,24 @@ def test_the_help_dialog_and_a_row_that_is_fetched(
         assert in_light_and_dark(page) == []
         page.get_by_role("link", name="Help: keys and words").click()
         assert in_light_and_dark(page) == []
+
+
+def test_an_alert(product: Product, pk: str, open_page: Open) -> None:
+    product.run(
+        "from django.utils import timezone as t; from policies.models import Alert;"
+        "Alert.objects.get_or_create(domain='good.axe.example', kind='enforce-to-testing',"
+        " closed_at=None, defaults=dict(severity='notice', state='confirmed', opened_at=t.now(),"
+        " last_seen=t.now(), confirmed_at=t.now(), before_text='mode: enforce',"
+        " after_text='mode: testing', evidence={}))"
+    )
+    page = open_page("/alerts/?domain=good.axe.example", bypass_csp=True)
+    assert in_light_and_dark(page) == []
+    page.get_by_role("link", name="good.axe.example").click()
+    page.get_by_role("heading", name="What it means").wait_for()
+    assert in_light_and_dark(page) == []
+    page.goto("/policies/good.axe.example/")
+    page.get_by_role("link", name="Enforce became testing").wait_for()
+    assert in_light_and_dark(page) == []
 
 
 def test_a_bulk_action_that_asks(pk: str, open_page: Open) -> None:
