@@ -36,12 +36,13 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "mtastsweb.observing.ObservingMiddleware",  # must be the first: what it sees is all of it
+    # Before the next, which may refuse a request by itself: that page is strict, too.
+    "csp.middleware.CSPMiddleware",
     "django.middleware.security.SecurityMiddleware",
     # A page of fifty rows is 130 KB, and 12 compressed. What a page says is nobody's secret from
     # its reader, and Django pads each answer so that its length tells nothing of a token in it.
     "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -112,6 +112,14 @@ def test_a_name_that_is_not_ours_is_refused(host: str) -> None:
     assert b"evil" not in answer.content
 
 
+@override_settings(SECURE_SSL_REDIRECT=True)
+@pytest.mark.parametrize(("host", "status"), [("evil.example", 400), ("localhost", 301)])
+def test_what_is_refused_or_sent_on_before_any_page_is_strict(host: str, status: int) -> None:
+    answer = Client(raise_request_exception=False).get("/policies/", headers={"host": host})
+    assert answer.status_code == status
+    assert set(answer.headers["Content-Security-Policy"].split("; ")) == STRICT
+
+
 @pytest.mark.parametrize(
     "way", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"]
 )
