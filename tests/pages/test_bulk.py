@@ -6,12 +6,14 @@ import csv
 import io
 import json
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 from django_q.models import OrmQ
 
+from mtastsweb import login
 from policies import queue, summary
 from policies.models import Change, Job, PolicyRecord
 from policies.views import bulk
@@ -103,6 +105,51 @@ class TestDelete:
         page = as_("operator").post("/policies/bulk/delete/", data, follow=True)
         assert b"Nothing was deleted: narrow the filters" in page.content
         assert len(names()) == 3
+
+
+@pytest.mark.parametrize("action", ["refetch", "delete"])
+def test_the_back_button_leads_to_a_question_or_a_word_and_does_nothing(
+    action: str, as_: As
+) -> None:
+    """Back from the list is the question, which a browser gets by sending the ticks again."""
+    making.record("a.example")
+    client = as_("operator")
+    question = (f"/policies/bulk/{action}/?q=a", {"domain": "a.example"})
+    client.post(*question)
+    client.post(question[0], question[1] | {"confirmed": "1"})
+    done = (names(), Job.objects.count(), LogEntry.objects.count())
+    back = client.post(*question, follow=True)
+    assert back.status_code == 200
+    said = b"Refetch 1 policy?" if action == "refetch" else b"Nothing is selected"
+    assert said in back.content
+    assert (names(), Job.objects.count(), LogEntry.objects.count()) == done
+
+
+FORMS = [
+    ("/exceptions/add/", "/exceptions/add/?target=a.example"),
+    ("/exceptions/import/", "/exceptions/import/"),
+    ("/exceptions/7/end/", "/exceptions/7/end/"),
+    ("/exceptions/pause/", "/exceptions/pause/"),
+    ("/alerts/7/acknowledge/", "/alerts/7/"),
+    ("/policies/bulk/delete/?q=a", "/policies/?q=a"),
+    ("/policies/a.example/probe/", "/policies/a.example/"),
+    ("/jobs/7/stop/", "/fetches/"),
+]
+
+
+@pytest.mark.parametrize(("address", "page"), FORMS)
+def test_a_session_that_ends_in_mid_form_leads_back_to_its_page(
+    address: str, page: str, as_: As
+) -> None:
+    making.record("a.example")
+    client = as_("operator")
+    client.session.flush()
+    answer = client.post(
+        address, {"domain": "a.example"}, headers={"referer": f"http://testserver{page}"}
+    )
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == f"/accounts/login/?{urlencode({'next': page}, safe='/')}"
+    assert login.NOTHING_DONE in client.get(answer.headers["Location"]).content.decode()
 
 
 class TestExport:
