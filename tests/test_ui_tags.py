@@ -207,6 +207,7 @@ def test_navigation_leaves_out_the_admin_and_routes_that_do_not_exist(settings: 
     assert [item.label for item in nav(staff, "/policies/")] == ["Policies", "Admin"]
 
 
+@pytest.mark.django_db  # the number of open alerts stands in it
 def test_navigation_leaves_out_what_the_user_may_not_open() -> None:
     viewer, operator = somebody(is_staff=False, may=False), somebody(is_staff=False, may=True)
     assert "Check" not in [item.label for item in nav(viewer, "/policies/")]
