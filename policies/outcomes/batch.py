@@ -183,12 +183,17 @@ def _domain(name: str) -> str:
         return ""
 
 
-@lru_cache(maxsize=4096)
 def _policy_key(policy: ResultPolicy) -> PolicyKey:
+    return _key_of(str(policy.type), policy.string, policy.mx_host)
+
+
+@lru_cache(maxsize=2048)
+def _key_of(policy_type: str, lines: tuple[str, ...], mx: tuple[str, ...]) -> PolicyKey:
+    # By what it says and not by its domain: all domains without a policy have one key.
     return PolicyKey.make(
-        text.code(str(policy.type), 32),
-        tuple(map(text.line, policy.string)),
-        tuple(text.code(pattern, 255) for pattern in policy.mx_host),
+        text.code(policy_type, 32),
+        tuple(map(text.line, lines)),
+        tuple(text.code(pattern, 255) for pattern in mx),
     )
 
 
