@@ -102,7 +102,10 @@ def test_the_help_dialog_and_a_row_that_is_fetched(
 
 def test_an_alert(product: Product, pk: str, open_page: Open) -> None:
     product.run(
-        "from django.utils import timezone as t; from policies.models import Alert;"
+        "from django.utils import timezone as t; from policies.alerts.kinds import Kind;"
+        "from policies.models import Alert, PolicyRecord;"
+        "PolicyRecord.objects.filter(domain='good.axe.example')"
+        ".update(open_alerts=Kind('enforce-to-testing').bit);"
         "Alert.objects.get_or_create(domain='good.axe.example', kind='enforce-to-testing',"
         " closed_at=None, defaults=dict(severity='notice', state='confirmed', opened_at=t.now(),"
         " last_seen=t.now(), confirmed_at=t.now(), before_text='mode: enforce',"
