@@ -143,7 +143,7 @@ def test_an_edit_that_does_not_parse_is_refused_with_its_line_and_another_holds(
     publish(product, "edited.example")
     product.ask("edited.example")
     page = open_page("/policies/edited.example/")
-    page.get_by_role("link", name="Edit").click()
+    page.get_by_role("link", name="Edit", exact=True).click()
     text = page.get_by_label("Policy text")
     text.fill(ENFORCE.format("edited.example").replace("mx:", "mx"))
     page.get_by_role("button", name="Save", exact=True).click()

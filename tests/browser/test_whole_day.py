@@ -179,7 +179,7 @@ def edit_a_policy(product: Product, page: Page) -> None:
     expect(page.locator("tr[data-row]")).to_have_count(1)
     page.keyboard.press("j")
     page.keyboard.press("o")
-    press(page, page.get_by_role("link", name="Edit"))
+    press(page, page.get_by_role("link", name="Edit", exact=True))
     fill(page, page.get_by_label("Policy text"), ENFORCE.format("backup.example"))
     press(page, page.get_by_role("button", name="Save", exact=True))
     expect(page.locator(".messagelist")).to_contain_text("was changed successfully")
