@@ -306,7 +306,7 @@ class PolicyExceptionAdmin(admin.ModelAdmin):
         form = super().get_form(request, obj, change, **kwargs)
         may = powers(request.user)
 
-        class ByUser(form):  # type: ignore[misc, valid-type]
+        class ByUser(form):  # type: ignore[misc, valid-type]  # Django makes it
             def __init__(self, *args: Any, **options: Any) -> None:
                 super().__init__(*args, powers=may, **options)
 
@@ -429,7 +429,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": "The new API token",
-            "token": obj.shown_once,  # type: ignore[attr-defined]
+            "token": obj.shown_once,  # type: ignore[attr-defined]  # as above
             "made": obj,
             "opts": self.opts,
         }

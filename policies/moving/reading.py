@@ -35,4 +35,4 @@ def lines(path: Path) -> Iterator[str]:
 
 
 def _opened(path: Path) -> BufferedReader:
-    return sys.stdin.buffer if path == STDIN else path.open("rb")  # type: ignore[return-value]
+    return sys.stdin.buffer if path == STDIN else path.open("rb")  # type: ignore[return-value]  # both read
