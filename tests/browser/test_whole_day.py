@@ -209,7 +209,7 @@ def change_the_password_and_log_out(page: Page) -> None:
     press(page, menu)
     press(page, page.get_by_role("link", name="Change password"))
     fill(page, page.get_by_label("Old password"), PASSWORD)
-    fill(page, page.get_by_label("New password:", exact=True), "an even longer and lonelier road")
+    fill(page, page.get_by_label("New password", exact=True), "an even longer and lonelier road")
     fill(page, page.get_by_label("New password confirmation"), "an even longer and lonelier road")
     page.keyboard.press("Enter")
     expect(page.locator(".messages")).to_contain_text("Your password is changed.")
