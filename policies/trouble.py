@@ -24,6 +24,7 @@ from policies.models import MXCheck, Outcome, PolicyRecord, Probe
 from policies.models.policy import NEVER
 from policies.mtasts import Mode
 from policies.mtasts.mxfit import FORETELLS, Finding, Named
+from policies.socketmap.exceptions import Action, Rule, Rules
 from policies.tlsrpt import advice
 
 Rank = tuple[int, float, str, str]
@@ -257,17 +258,36 @@ def _misfits(now: datetime) -> dict[Kind, list[Trouble]]:
     rows = PolicyRecord.objects.filter(
         domain__in=[*checks, *probes], valid_end__gt=now, last_use__gte=now - IN_USE
     )
+    rows = rows.order_by().only("domain", "mode", "mx", "backoff", "last_use")
+    rules = exceptions.about([(row.name.ascii, row.mx) for row in rows], now) if rows else Rules([])
     found: dict[Kind, list[Trouble]] = {Kind.MX: [], Kind.TESTING: []}
-    for row in rows.order_by().only("domain", "mode", "mx", "backoff", "last_use"):
-        each = _misfit(row, checks.get(row.domain)) or _unverified(row, probes.get(row.domain))
+    for row in rows:
+        rule = rules.find(row.name.ascii, row.mx, now)
+        mode = Mode(row.mode)
+        if rule and rule.action is Action.ENFORCE and mode is Mode.TESTING:
+            mode = Mode.ENFORCE
+        each = _misfit(row, mode, checks.get(row.domain)) or _unverified(
+            row, mode, probes.get(row.domain)
+        )
+        each = _excepted(each, rule) if each and rule else each
         if each is not None:
             found[each.kind].append(each)
     return found
 
 
-def _misfit(row: PolicyRecord, check: MXCheck | None) -> Trouble | None:
+def _excepted(trouble: Trouble, rule: Rule) -> Trouble | None:
+    """What is left of it while Postfix does not go by the published policy: it comes at the end of
+    the exception, and not at all where that has none."""
+    if rule.action not in (Action.SKIP, Action.PIN):
+        return trouble
+    if rule.until is None:
+        return None
+    now = f"Until then an exception makes Postfix {_MAKES[rule.action]} ({rule.reason})."
+    return replace(trouble, level=Level.WARN, at=rule.until, says=f"{now} {trouble.says}")
+
+
+def _misfit(row: PolicyRecord, mode: Mode, check: MXCheck | None) -> Trouble | None:
     """What has been mended since the check is none."""
-    mode = Mode(row.mode)
     fit = check.fit(row.mx) if check else None
     if check is None or fit is None or fit.finding not in FORETELLS:
         return None
@@ -288,9 +308,8 @@ def _misfit(row: PolicyRecord, check: MXCheck | None) -> Trouble | None:
     )
 
 
-def _unverified(row: PolicyRecord, probe: Probe | None) -> Trouble | None:
+def _unverified(row: PolicyRecord, mode: Mode, probe: Probe | None) -> Trouble | None:
     """Mail hosts that fit, and that no certificate verifies."""
-    mode = Mode(row.mode)
     if probe is None or row.backoff or mode is Mode.NONE:
         return None
     failed = [each for each in probe.results if each["reason"] and each["is_definite"]]
@@ -322,7 +341,7 @@ def _exceptions(now: datetime) -> list[Trouble]:
             level=Level.WARN,
             domain=row.target or "everything",
             at=row.until,
-            says=f"The exception that makes Postfix {_MAKES[row.action]} ends, and what the"
+            says=f"The exception that makes Postfix {_MAKES[Action(row.action)]} ends, and what the"
             " published policy says applies again.",
             who=f"you ({row.owner} made it)",
             todo=f"See whether its reason still stands, and prolong it if so: {row.reason}",
@@ -334,10 +353,10 @@ def _exceptions(now: datetime) -> list[Trouble]:
 
 
 _MAKES = {
-    "skip": "skip the policy",
-    "enforce": "enforce what is only tested",
-    "pin": "go by a pinned policy",
-    "require": "require TLS",
+    Action.SKIP: "skip the policy",
+    Action.ENFORCE: "enforce what is only tested",
+    Action.PIN: "go by a pinned policy",
+    Action.REQUIRE: "require TLS",
 }
 
 

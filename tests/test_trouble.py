@@ -174,6 +174,50 @@ class TestMailHosts:
         assert nothing()
 
 
+class TestMailHostsUnderAnException:
+    def excepted(self, action: str, until: datetime | None, target: str = DOMAIN) -> Trouble | None:
+        """What is left of a misfit, besides that the exception ends."""
+        scope = "suffix" if target.startswith(".") else "domain"
+        fields = {"policy_text": ENFORCE} if action == "pin" else {}
+        PolicyException.objects.create(
+            scope=scope, target=target, action=action, reason="ticket 7", owner="ann",
+            since=NOON - DAY, until=until, **fields,
+        )  # fmt: skip
+        found = [each for each in trouble.found(NOON).entries if each.kind is not Kind.EXCEPTION]
+        return found[0] if found else None
+
+    @pytest.mark.parametrize("action", ["skip", "pin"])
+    def test_that_holds_them_off_defer_mail_from_its_end_on(self, action: str) -> None:
+        misfitting()
+        entry = self.excepted(action, NOON + 5 * DAY)
+        assert entry is not None
+        assert (entry.kind, entry.level, entry.at) == (Kind.MX, Level.WARN, NOON + 5 * DAY)
+        assert "ticket 7" in entry.says
+        assert "in.elsewhere.example" in entry.says
+
+    def test_without_end_that_holds_them_off_are_none(self) -> None:
+        misfitting()
+        assert self.excepted("skip", None) is None
+
+    def test_of_the_names_below_count_alike(self) -> None:
+        misfitting("mail.example.org")
+        entry = self.excepted("skip", NOON + 5 * DAY, ".example.org")
+        assert entry is not None
+        assert entry.level == Level.WARN
+
+    def test_that_enforces_a_tested_policy_defer_mail_now(self) -> None:
+        misfitting(text=TESTING)
+        entry = self.excepted("enforce", NOON + 5 * DAY)
+        assert entry is not None
+        assert (entry.kind, entry.level, entry.at) == (Kind.MX, Level.BAD, None)
+
+    def test_that_is_over_changes_nothing(self) -> None:
+        misfitting()
+        entry = self.excepted("skip", NOON - timedelta(seconds=1))
+        assert entry is not None
+        assert (entry.level, entry.at) == (Level.BAD, None)
+
+
 class TestExceptions:
     def exception(self, **columns: Any) -> PolicyException:
         fields = {
@@ -254,7 +298,7 @@ def test_costs_what_there_is_of_trouble_and_not_of_policies() -> None:
     with CaptureQueriesContext(connection) as captured:
         trouble.found(NOON)
     asked = [each["sql"] for each in captured]
-    assert len(asked) == 7
+    assert len(asked) == 8
     used = []
     for sql in asked:
         plan = plans.explain(sql)
@@ -263,7 +307,7 @@ def test_costs_what_there_is_of_trouble_and_not_of_policies() -> None:
     if connection.vendor == "sqlite":  # PostgreSQL's plans depend on what is in the tables
         indexes = (
             "policy_failing", "policy_by_certificate", "mxcheck_foretold", "probe_failing",
-            "domain=?", "policies_policyexception", "domain=?",
+            "domain=?", "exception_by_end", "policies_policyexception", "domain=?",
         )  # fmt: skip
         for index, steps in zip(indexes, used, strict=True):
             assert index in steps, (index, steps)

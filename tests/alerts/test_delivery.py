@@ -6,12 +6,11 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from pytest_django.fixtures import Settings
 
 pytest.importorskip("aiosmtpd", reason="pip install -r requirements-dev.txt")
 
@@ -22,7 +21,7 @@ from policies.alerts.kinds import Kind
 from policies.models import Alert, Message
 from policies.mtasts.errors import NoRecordError
 from policies.socketmap.exceptions.checking import ALL
-from tests.alerts.receivers import Hook, Mailbox, mail_server, receiver
+from tests.alerts.receivers import Hook, Mailbox
 from tests.pages import making
 from tests.socketmap.exceptions.making import rule
 from tests.worlds import NOON, TESTING, Script
@@ -32,20 +31,6 @@ pytestmark = pytest.mark.django_db
 SECRET = "0123456789abcdef"
 HOUR = timedelta(hours=1)
 DOMAIN = "example.org"
-
-
-@pytest.fixture
-def mailbox(settings: Settings) -> Iterator[Mailbox]:
-    with mail_server() as mailbox:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", mailbox.port
-        yield mailbox
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    with receiver() as hook:
-        yield hook
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,10 @@ import pytest
 pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
 
 from policies import cache, refresh, world
+from policies.alerts import delivery, digest
 from policies.alerts.kinds import NOTICES, Kind
-from policies.models import Alert, Message, PolicyRecord
+from policies.models import Alert, PolicyRecord
+from tests.alerts.receivers import Hook, Mailbox
 from tests.lab import answers, replies
 from tests.lab.certificate import Certificate
 from tests.mtasts.fetching import fetcher_of, resolver_of
@@ -39,7 +42,11 @@ class Clock:
 
 @pytest.fixture
 def clock(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, change_environment: Callable[..., None]
+    lab: Lab,
+    mailbox: Mailbox,
+    hook: Hook,
+    monkeypatch: pytest.MonkeyPatch,
+    change_environment: Callable[..., None],
 ) -> Clock:
     clock = Clock()
     outside = replace(world.real(resolver_of(lab), fetcher_of(lab)), now=clock.now)
@@ -47,18 +54,20 @@ def clock(
     monkeypatch.setattr(world, "limited", lambda _slot: outside)
     change_environment(
         alert_email_to=("ops@example.net",), alert_email_at_once=True,
-        alert_webhook_url="http://127.0.0.1:1/", alert_webhook_secret="0123456789abcdef",
+        alert_webhook_url=hook.url, alert_webhook_secret="0123456789abcdef",
     )  # fmt: skip
     return clock
 
 
 def live(clock: Clock, domains: list[str], days: float) -> None:
-    """Mail servers ask twice a day, and the refresh does its rounds."""
+    """Mail servers ask twice a day, the refresh does its rounds, news is sent."""
     for _ in range(int(days * 2)):
         clock.time += DAY / 2
         for domain in domains:
             cache.get(domain)
         refresh.run()
+        digest.make(clock.now())
+        delivery.send_due(clock.now())
 
 
 def gone(host: Host) -> None:
@@ -110,7 +119,20 @@ BREAKS: dict[Kind, Callable[[Host], None]] = {
 }
 
 
-def test_nine_domains_that_break_in_nine_ways_raise_nine_alerts(lab: Lab, clock: Clock) -> None:
+def subjects(mailbox: Mailbox) -> list[str]:
+    """Of the mails about one alert each, without the digests."""
+    return [str(mail["Subject"]) for mail in mailbox.mails if " open" not in mail["Subject"]]
+
+
+def posted(hook: Hook, event: str) -> list[str]:
+    """The domains of which the receiver was told so."""
+    posts = [json.loads(body) for _, body in hook.posts]
+    return sorted(post["domain"] for post in posts if post["event"] == event)
+
+
+def test_nine_domains_that_break_in_nine_ways_raise_nine_alerts(
+    lab: Lab, clock: Clock, mailbox: Mailbox, hook: Hook
+) -> None:
     hosts = {kind: lab.domain(f"{kind}.test", WEEKS) for kind in BREAKS}
     domains = [host.domain for host in hosts.values()]
     for domain in domains:
@@ -119,7 +141,7 @@ def test_nine_domains_that_break_in_nine_ways_raise_nine_alerts(lab: Lab, clock:
     assert not Alert.objects.exists()
     for kind, host in hosts.items():
         BREAKS[kind](host)
-    live(clock, domains, days=6)
+    live(clock, domains, days=7)
 
     alerts = {alert.domain: alert for alert in Alert.objects.all()}
     assert {domain: alert.kind for domain, alert in alerts.items()} == {
@@ -146,16 +168,15 @@ def test_nine_domains_that_break_in_nine_ways_raise_nine_alerts(lab: Lab, clock:
     assert evidence[Kind.MAX_AGE_CUT]["after"]["max_age"] == 7200
     assert evidence[Kind.MX_WIDENED]["after"]["mx"] == ["mx.example.net"]
 
-    # Warnings are confirmed and go out by both ways; notices never do.
-    told = {key.partition(":confirmed")[0] for key in Message.objects.values_list("key", flat=True)}
-    assert told == {
-        f"alert:{alerts[host.domain].pk}"
-        for kind, host in hosts.items()
-        if kind not in NOTICES and alerts[host.domain].state == "confirmed"
-    }
-    confirmed = {alert.kind for alert in alerts.values() if alert.state == "confirmed"}
-    assert {str(kind) for kind in set(Kind) - NOTICES - {Kind.REFRESH_FAILING}} <= confirmed
-    assert Message.objects.count() == 2 * len(told)
+    # Each warning is confirmed by then, and told of once by each way; notices never are.
+    warned = sorted(host.domain for kind, host in hosts.items() if kind not in NOTICES)
+    assert {alerts[domain].state for domain in warned} == {"confirmed"}
+    assert len(warned) == len(set(Kind) - NOTICES) == 6
+    mails = subjects(mailbox)
+    assert sorted(mail.rpartition(" ")[2] for mail in mails) == warned
+    assert posted(hook, "alert.confirmed") == warned
+    digests = [mail.get_content() for mail in mailbox.mails if " open" in mail["Subject"]]
+    assert all(any(host.domain in text for text in digests) for host in hosts.values())
 
     for host in hosts.values():
         host.behaviour, host.certificate = replies.GOOD, Certificate.GOOD
@@ -163,9 +184,13 @@ def test_nine_domains_that_break_in_nine_ways_raise_nine_alerts(lab: Lab, clock:
     live(clock, domains, days=1.5)
     assert not Alert.objects.filter(closed_at=None).exists()
     assert Alert.objects.count() == len(BREAKS)
+    assert subjects(mailbox) == mails
+    assert posted(hook, "alert.confirmed") == posted(hook, "alert.closed") == warned
 
 
-def test_a_phase_out_done_right_raises_nothing(lab: Lab, clock: Clock) -> None:
+def test_a_phase_out_done_right_raises_nothing(
+    lab: Lab, clock: Clock, mailbox: Mailbox, hook: Hook
+) -> None:
     host = lab.domain("leaves.test", WEEKS)
     cache.get(host.domain)
     live(clock, [host.domain], days=3)
@@ -177,6 +202,8 @@ def test_a_phase_out_done_right_raises_nothing(lab: Lab, clock: Clock) -> None:
     live(clock, [host.domain], days=3)
     assert not Alert.objects.exists()
     assert not PolicyRecord.objects.exists()
+    assert not mailbox.mails
+    assert not hook.posts
 
 
 def test_a_resolver_that_is_down_raises_nothing(lab: Lab, clock: Clock) -> None:

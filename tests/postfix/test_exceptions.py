@@ -25,6 +25,9 @@ pytestmark = POSTFIX
 WITHIN = 1.0
 """Seconds from saving to Postfix's answer."""
 
+LIFE = 12.0
+"""Seconds of an exception that ends by itself."""
+
 
 class Excepting(NamedTuple):
     """A product of its own, and a Postfix that asks it."""
@@ -79,6 +82,25 @@ def test_a_broken_certificate_is_passed_over_and_then_no_longer(
     excepting.command("remove", domain)
     assert excepting.becomes(domain, secure)
     assert "dsn=4.7.5" in excepting.postfix.send(f"third@{domain}")
+
+
+def test_an_exception_is_over_at_its_end_without_a_hand(rig: Rig, excepting: Excepting) -> None:
+    domain = rig.domain("ends.test", policy("mx.ends.test"), certificate=Certificate.EXPIRED)
+    secure = "secure match=mx.ends.test servername=hostname"
+    assert excepting.asked(domain) == secure
+    before = time.monotonic()
+    excepting.add(domain, "--action", "skip", "--hours", f"{LIFE / 3600:.9f}")
+    after = time.monotonic()
+    assert excepting.becomes(domain, "")
+    assert "status=sent" in excepting.postfix.send(f"first@{domain}")
+    asked = 0
+    while time.monotonic() < before + LIFE - 0.5:
+        assert excepting.asked(domain) == ""
+        asked += 1
+    assert asked, "the mail was on its way for as long as the exception"
+    time.sleep(after + LIFE - time.monotonic())
+    assert excepting.becomes(domain, secure)
+    assert "dsn=4.7.5" in excepting.postfix.send(f"second@{domain}")
 
 
 def test_an_mx_pattern_is_passed_over_for_all_who_have_it(rig: Rig, excepting: Excepting) -> None:
