@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
 
-from policies import cache, ledger, rows
+from policies import cache, ledger, querysets, rows
 from policies.decide import no_policy_found
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts.errors import (
@@ -23,6 +24,7 @@ from policies.mtasts.errors import (
     NoRecordError,
     PolicySyntaxError,
 )
+from tests.pages import plans
 from tests.worlds import AT_ONCE, ENFORCE, NONE, NOON, TESTING, Script, policy, record
 
 pytestmark = pytest.mark.django_db
@@ -408,6 +410,27 @@ def test_uses_are_counted_in_batches_and_never_move_back(script: Script) -> None
     cache.note_uses([cache.Use(DOMAIN, NOON, result), cache.Use("gone.example", later, result)])
     assert (row().last_use, row("b.example").last_use) == (later, later)
     assert (row().outcome_type, row().outcome_at) == ("no-policy-found", later)
+
+
+def test_more_uses_than_go_into_one_statement_are_all_counted(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(querysets, "ROWS_AT_ONCE", 3)
+    domains = [f"d{number}.example" for number in range(8)]
+    for domain in domains:
+        cache.upsert(domain, "1", policy(), ENFORCE)
+    cache.note_uses([cache.Use(domain, NOON, no_policy_found(domain)) for domain in domains])
+    assert [row(domain).last_use for domain in domains] == [NOON] * 8
+
+
+def test_uses_are_written_by_the_index_of_domains(script: Script) -> None:
+    cache.upsert(DOMAIN, "1", policy(), ENFORCE)
+    with CaptureQueriesContext(connection) as captured:
+        cache.note_uses([cache.Use(DOMAIN, NOON, no_policy_found(DOMAIN))])
+    (written,) = [each["sql"] for each in captured if "SET last_use" in each["sql"]]
+    if connection.vendor == "sqlite":  # elsewhere it is a plain UPDATE of one row after the other
+        steps = plans.explain(written).steps
+        assert any("policies_policyrecord" in step and "domain=?" in step for step in steps), steps
 
 
 def test_delete_counts_what_there_was(script: Script) -> None:

@@ -23,7 +23,7 @@ from dns.rdtypes.IN.AAAA import AAAA
 from policies.mtasts.dnsfailures import Unanswered, dns_error
 from policies.mtasts.domain import Domain
 from policies.mtasts.errors import DNSError, DomainNameError, NoRecordError, RecordError
-from policies.mtasts.nameserver import Nameserver, ask, parse_nameserver
+from policies.mtasts.nameserver import Nameserver, Reply, ask, parse_nameserver
 from policies.mtasts.question import Question
 from policies.mtasts.record import Record, select_record
 
@@ -138,7 +138,7 @@ class Resolver:
             ) from error
         except ValueError as error:
             raise DNSError(f"no answer to {name} {rdtype}: {error}", reason="bad-name") from error
-        return _answer(cast(dns.message.QueryMessage, reply))
+        return _answer(reply)
 
     @property
     def is_trusted(self) -> bool:
@@ -188,14 +188,14 @@ def _joined(rdata: dns.rdata.Rdata) -> bytes:
     return b"".join(cast(TXT, rdata).strings)
 
 
-def _answer(reply: dns.message.QueryMessage) -> Answer:
-    followed = reply.resolve_chaining()
+def _answer(reply: Reply) -> Answer:
+    message, followed = reply
     records = tuple(followed.answer or ())
     return Answer(
         records=records,
         ttl=followed.minimum_ttl if records else min(followed.minimum_ttl, LONGEST_NEGATIVE_TTL),
-        authentic=bool(reply.flags & dns.flags.AD),
-        exists=reply.rcode() != dns.rcode.NXDOMAIN,
+        authentic=bool(message.flags & dns.flags.AD),
+        exists=message.rcode() != dns.rcode.NXDOMAIN,
         canonical=_canonical(followed),
     )
 

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import dns.exception
 import dns.message
@@ -81,9 +81,14 @@ class Nameserver:
         return sender[1] == self.port and _is_same_address(sender[0], self.address)
 
 
-def ask(
-    nameservers: Sequence[Nameserver], question: Question, timeout: float
-) -> dns.message.Message:
+class Reply(NamedTuple):
+    """What a nameserver said, and what is at the end of its CNAMEs."""
+
+    message: dns.message.QueryMessage
+    followed: dns.message.ChainingResult
+
+
+def ask(nameservers: Sequence[Nameserver], question: Question, timeout: float) -> Reply:
     """The first reply that says what there is, or that there is nothing, within `timeout` seconds.
 
     All are asked in turn, and again those that only were silent. Raises Unanswered.
@@ -115,7 +120,7 @@ def _may_answer_yet(attempt: Attempt, left: float) -> bool:
 
 def _attempt(
     nameserver: Nameserver, question: Question, left: float, attempts: list[Attempt]
-) -> dns.message.Message | None:
+) -> Reply | None:
     """A reply that can be used; else None, and why not is the last of `attempts`."""
     timeout = min(left, ATTEMPT)
     by_tcp = False
@@ -127,8 +132,8 @@ def _attempt(
             reply = exchange(question, timeout)
             rcode = reply.rcode()
             if rcode in _READABLE:
-                reply.resolve_chaining()  # type: ignore[attr-defined]  # it answers a query
-                return reply
+                message = cast(dns.message.QueryMessage, reply)  # it answers a query
+                return Reply(message, message.resolve_chaining())
             failure = dns.rcode.to_text(rcode)
         except (dns.exception.DNSException, OSError, EOFError) as error:
             failure = error

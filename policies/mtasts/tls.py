@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -156,6 +157,7 @@ def _peer_certificate(fields: Mapping[str, Any]) -> PeerCertificate:
     )
 
 
+@lru_cache(maxsize=1024)  # a provider's certificates are made in the same minute
 def _time(text: str) -> datetime:
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
 
