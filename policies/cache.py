@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.conf import settings
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import Error, IntegrityError, transaction
 
 from policies import alerts, fetches, history, holders, ledger, outcomes, rows, world
 from policies.alerts import sighting
@@ -343,7 +343,7 @@ def _note_look(
         return
     try:
         books.note(seen)
-    except DatabaseError:
+    except Error:
         # The answer is right all the same, and the next look tells it again.
         log.exception("alert not written", extra={"domain": name.ascii})
 
@@ -390,7 +390,7 @@ def _fetch(
     is_stored = True
     try:
         books.keep(Entry(row, claim, version, fetch, seen))
-    except DatabaseError:
+    except Error:
         # The answer is right all the same, and mail waits for it.
         log.exception("policy fetched but not stored", extra={"domain": name.ascii})
         if force:

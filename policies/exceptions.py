@@ -165,6 +165,11 @@ def active(now: datetime) -> QuerySet[PolicyException]:
     return unended(now).filter(since__lte=now)
 
 
+def own_domains(now: datetime) -> QuerySet[PolicyException, Any]:
+    """The domains that active exceptions name, as rows name them; the others are about many."""
+    return active(now).filter(scope=Scope.DOMAIN).order_by().values("target")
+
+
 def ending_within(span: timedelta, now: datetime) -> QuerySet[PolicyException]:
     """Active ones that end by themselves within `span`, the first to end first."""
     return active(now).filter(until__lte=now + span).order_by("until", "pk")
@@ -221,10 +226,9 @@ def note_uses(uses: Mapping[int, int], at: datetime) -> None:
         last_use = {latest}(COALESCE(last_use, %s), %s) WHERE id = %s"""  # noqa: S608 - of ours
     moment = connection.ops.adapt_datetimefield_value(at)
     ids = sorted(uses)  # all writers go through the rows in the same order
-    for start in range(0, len(ids), BATCH):
-        batch = [(uses[id_], moment, moment, id_) for id_ in ids[start : start + BATCH]]
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.executemany(statement, batch)
+    # All or none: what fails is counted again.
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(statement, [(uses[id_], moment, moment, id_) for id_ in ids])
 
 
 def said(row: PolicyException) -> str:

@@ -19,6 +19,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from policies import exceptions
 from policies.models import PolicyRecord
 from policies.models.policy import NEVER
 from policies.mtasts import DomainNameError, parse_domain
@@ -59,6 +60,7 @@ STATES = (
     Choice("failing", "last lookup failed"),
     Choice("edited", "edited here"),
     Choice("alert", "has an open alert"),
+    Choice("exception", "has an exception of its own"),
     Choice("unused", "never used"),
 )
 
@@ -278,6 +280,8 @@ def _state(state: str, now: datetime) -> Condition:
             return Condition(Q(outcome_failure__gt=""), order=_BY_USE)
         case "alert":
             return Condition(Q(open_alerts__isnull=False), order=_BY_USE)
+        case "exception":
+            return Condition(Q(domain__in=exceptions.own_domains(now)))
         case "edited":
             return Condition(Q(edited__isnull=False), order=_BY_USE)
         case _:

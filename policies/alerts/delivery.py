@@ -62,6 +62,9 @@ def send_due(now: datetime) -> int:
         except NotDeliveredError as error:
             broken.add(message.channel)
             _put_off(message, str(error), now)
+        except Exception as error:  # the next message may be a better one
+            log.exception("a message cannot be sent", extra={"key": message.key})
+            _put_off(message, f"{type(error).__name__}: {error}", now)
         else:
             _mine(message).update(sent_at=now, due_at=None, claim="", error="")
             sent += 1

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import queue
 import socket
+import threading
 from contextlib import ExitStack, closing
 from datetime import datetime
 from functools import cache
@@ -69,7 +71,7 @@ def _post(url: str, body: str, fields: dict[str, str], deadline: Deadline) -> in
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     with ExitStack() as held:
-        _, sock = dial(_addresses(host, port), port, deadline, held)
+        _, sock = dial(_addresses(host, port, deadline), port, deadline, held)
         stream: LimitedSocket | LimitedTLSSocket = sock
         if parts.scheme == "https":
             try:
@@ -83,13 +85,27 @@ def _post(url: str, body: str, fields: dict[str, str], deadline: Deadline) -> in
             return int(response.status)
 
 
-def _addresses(host: str, port: int) -> list[str]:
-    """From the system: an own receiver may stand in a hosts file."""
+def _addresses(host: str, port: int, deadline: Deadline) -> list[str]:
+    """From the system, for an own receiver may stand in a hosts file. It takes no deadline, and a
+    resolver that is silent may take it a minute: a thread waits for that, and we only so long."""
+    answers: queue.SimpleQueue[list[str] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            answers.put(error)
+        else:
+            answers.put(list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found)))
+
+    threading.Thread(target=ask, name="receiver's name", daemon=True).start()
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise FetchError("no address", reason="receiver-not-found") from error
-    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+        answer = answers.get(timeout=deadline.remaining())
+    except queue.Empty as error:
+        raise FetchError("no address in time", reason="receiver-name-timeout") from error
+    if isinstance(answer, OSError):
+        raise FetchError("no address", reason="receiver-not-found") from answer
+    return answer
 
 
 @cache

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from policies import cache, world
 
@@ -86,7 +86,7 @@ def _look_up(domain: Domain) -> str:
     """Which count of `Progress` it belongs to."""
     try:
         answer = cache.consult(domain, world.default()).answer
-    except DatabaseError:
+    except Error:
         log.exception("not looked up", extra={"domain": domain.ascii})
         return "failed"
     finally:

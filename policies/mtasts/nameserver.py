@@ -122,14 +122,14 @@ def _attempt(
     nameserver: Nameserver, question: Question, left: float, attempts: list[Attempt]
 ) -> Reply | None:
     """A reply that can be used; else None, and why not is the last of `attempts`."""
-    timeout = min(left, ATTEMPT)
+    end = time.monotonic() + left
     by_tcp = False
     while True:
         failure: Exception | str
         reply = None
         try:
             exchange = nameserver.over_tcp if by_tcp else nameserver.over_udp
-            reply = exchange(question, timeout)
+            reply = exchange(question, max(0.0, min(end - time.monotonic(), ATTEMPT)))
             rcode = reply.rcode()
             if rcode in _READABLE:
                 message = cast(dns.message.QueryMessage, reply)  # it answers a query

@@ -54,8 +54,14 @@ def act(request: HttpRequest, action: str) -> HttpResponse:
             " Nothing was deleted: narrow the filters.",
         )
         return HttpResponseRedirect(back, status=303)
-    if "confirmed" not in request.POST:
-        context = {"choice": choice, "count": count, "action": action, "back": back}
+    confirmed = _confirmed(request)
+    # What is deleted is what the question named: more may match by now.
+    has_grown = action == "delete" and 0 < confirmed < count
+    if not confirmed or has_grown:
+        context = {
+            "choice": choice, "count": count, "action": action, "back": back,
+            "grown_from": confirmed,
+        }  # fmt: skip
         return render(request, "policies/bulk.html", context | _open(choice))
     says = _refetch(request, choice, count) if action == "refetch" else _delete(request, choice)
     messages.success(request, says)
@@ -74,6 +80,12 @@ def export(request: HttpRequest, kind: str) -> StreamingHttpResponse:
     name = f"policies-{timezone.now():%Y-%m-%d}.{'csv' if kind == 'csv' else 'jsonl'}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
+
+
+def _confirmed(request: HttpRequest) -> int:
+    """How many policies the question named that was answered; 0 where none was asked yet."""
+    text = request.POST.get("confirmed", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
 def _choice(request: HttpRequest) -> Choice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -62,7 +63,8 @@ class Hook:
 
 
 @contextmanager
-def receiver() -> Iterator[Hook]:
+def receiver(tls: ssl.SSLContext | None = None) -> Iterator[Hook]:
+    """Over TLS as "localhost", if there is a context for it."""
     hook = Hook()
 
     class Handler(BaseHTTPRequestHandler):
@@ -91,10 +93,13 @@ def receiver() -> Iterator[Hook]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        hook.url = f"http://127.0.0.1:{server.server_port}/hook?room=1"
+        origin = "https://localhost" if tls else "http://127.0.0.1"
+        hook.url = f"{origin}:{server.server_port}/hook?room=1"
         yield hook
     finally:
         server.shutdown()

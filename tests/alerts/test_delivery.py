@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import ssl
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("aiosmtpd", reason="pip install -r requirements-dev.txt")
+pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
+
+import trustme
 
 from mtastsweb.environment import BASE_DIR
 from policies import cache, exceptions, trouble
@@ -20,8 +26,9 @@ from policies.alerts import delivery, digest, webhook
 from policies.alerts.kinds import Kind
 from policies.models import Alert, Message
 from policies.mtasts.errors import NoRecordError
+from policies.mtasts.tls import TrustStore
 from policies.socketmap.exceptions.checking import ALL
-from tests.alerts.receivers import Hook, Mailbox
+from tests.alerts.receivers import Hook, Mailbox, receiver
 from tests.pages import making
 from tests.socketmap.exceptions.making import rule
 from tests.worlds import NOON, TESTING, Script
@@ -235,6 +242,66 @@ class TestADripOfAReceiver:
     def test_nor_one_that_speaks_no_tls(self, hook: Hook) -> None:
         with pytest.raises(webhook.NotDeliveredError, match="tls"):
             webhook.post(hook.url.replace("http:", "https:"), "{}", {}, seconds=5)
+
+
+class TestAReceiverOverTLS:
+    @pytest.fixture
+    def authority(self) -> trustme.CA:
+        return trustme.CA()
+
+    @pytest.fixture
+    def secured(self, authority: trustme.CA) -> Iterator[Hook]:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("localhost").configure_cert(context)
+        with receiver(context) as hook:
+            yield hook
+
+    def test_gets_it_where_its_certificate_is_trusted(
+        self, authority: trustme.CA, secured: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        roots = tmp_path / "roots.pem"
+        authority.cert_pem.write_to_path(str(roots))
+        monkeypatch.setattr(webhook, "_roots", lambda: TrustStore(roots))
+        webhook.post(secured.url, '{"a": 1}', {"X-Mtastsweb-Id": "7"})
+        ((fields, body),) = secured.posts
+        assert (fields["X-Mtastsweb-Id"], body) == ("7", '{"a": 1}')
+
+    def test_gets_nothing_where_it_is_not(self, secured: Hook) -> None:
+        with pytest.raises(webhook.NotDeliveredError, match="unable-to-get-local-issuer"):
+            webhook.post(secured.url, "{}", {})
+        assert not secured.posts
+
+
+class TestANameThatNobodyAnswersFor:
+    def test_costs_no_more_than_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        answered = threading.Event()
+        monkeypatch.setattr(
+            webhook.socket, "getaddrinfo", lambda *_, **__: answered.wait(30) and []
+        )
+        began = time.monotonic()
+        with pytest.raises(webhook.NotDeliveredError, match="receiver-name-timeout"):
+            webhook.post("http://receiver.example/", "{}", {}, seconds=0.3)
+        assert time.monotonic() - began < 5
+        answered.set()
+
+
+def test_a_message_that_breaks_the_sender_holds_up_no_other(
+    told: None, script: Script, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm(script)
+    send = delivery._send
+
+    def breaks(message: Message, now: datetime) -> None:
+        if message.channel == "webhook":
+            raise ValueError("of no use")
+        send(message, now)
+
+    monkeypatch.setattr(delivery, "_send", breaks)
+    assert delivery.send_due(script.now()) == 1
+    assert len(mailbox.mails) == 1
+    waiting = Message.objects.get(channel="webhook")
+    assert waiting.error == "ValueError: of no use"
+    assert waiting.due_at is not None
 
 
 @pytest.mark.usefixtures("told")

@@ -96,6 +96,17 @@ class TestDelete:
         page = client.post("/policies/bulk/delete/", data, follow=True)
         assert b"Nothing is selected" in page.content
 
+    def test_asks_again_where_more_match_than_the_question_named(self, as_: As) -> None:
+        making.many(2)
+        client = as_("operator")
+        making.record("late.example")
+        page = client.post("/policies/bulk/delete/", {"all": "1", "confirmed": "2"})
+        assert b"More match by now: 3, not 2." in page.content
+        assert b'name="confirmed" value="3"' in page.content
+        assert len(names()) == 3
+        client.post("/policies/bulk/delete/", {"all": "1", "confirmed": "3"})
+        assert not names()
+
     def test_refuses_more_than_one_click_should_do(
         self, as_: As, monkeypatch: pytest.MonkeyPatch
     ) -> None:

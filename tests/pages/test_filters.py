@@ -70,7 +70,15 @@ def test_each_state_is_found() -> None:
     making.record("edited.example", valid_end=now + timedelta(days=7), edited=now, last_use=now)
     making.record("unused.example", valid_end=now + timedelta(days=7))
     making.record("weak.example", valid_end=now + timedelta(days=7), last_use=now, open_alerts=1)
-    lasting = {f"{name}.example" for name in ("well", "failing", "edited", "unused", "weak")}
+    making.record("bücher.example", valid_end=now + timedelta(days=7), last_use=now)
+    for since, until in ((now - hour, now + hour), (now - 2 * hour, now - hour)):
+        target = "bücher.example" if until > now else "well.example"
+        PolicyException.objects.create(
+            scope="domain", target=target, action="skip", since=since, until=until
+        )
+    lasting = {
+        f"{name}.example" for name in ("well", "failing", "edited", "unused", "weak", "bücher")
+    }
     assert {choice.value: found(state=choice.value) for choice in listing.STATES} == {
         "held": lasting | {"soon.example", "ended.example"},
         "valid": lasting | {"soon.example"},
@@ -80,6 +88,7 @@ def test_each_state_is_found() -> None:
         "failing": {"failing.example"},
         "edited": {"edited.example"},
         "alert": {"weak.example"},
+        "exception": {"bücher.example"},
         "unused": {"unused.example"},
     }
 
