@@ -102,7 +102,7 @@ class Bare:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         while self._process.poll() is None:
             for child in map(int, children.read_text().split()):
-                if os.readlink(f"/proc/{child}/root") == str(self.root):
+                if Path(f"/proc/{child}/root").readlink() == self.root:
                     return child
         raise ProcessLookupError(f"{self.root} ended at once")
 
