@@ -328,6 +328,9 @@ def _consult(name: Domain, outside: World, books: Ledger, *, force: bool) -> Con
         claim = holders.token()
         if row is None or books.claim(row, claim, now, _claim_time()):
             return _fetch(name, row, claim, looked, outside, books, force=force)
+        # The refresh may hold a row for long without fetching it; no operator waits for that.
+        if force and books.take_over(row, claim, now, _claim_time()):
+            return _fetch(name, row, claim, looked, outside, books, force=force)
         if time.monotonic() > give_up:
             # Claims end by then: whoever holds one still has a clock that is not ours.
             return _fetch(name, row, row.claim, looked, outside, books, force=force)

@@ -32,7 +32,7 @@ def claim(number: int, now: datetime, span: timedelta) -> list[PolicyRecord]:
     What an operator asked for goes first. In a backlog the policies that end soonest follow, then
     those that have ended; else what is due longest.
     """
-    token = holders.token()
+    token = holders.token() + holders.REFRESH
     with transaction.atomic():
         chosen: list[int] = []
         for order in _orders(now):

@@ -17,6 +17,9 @@ from pathlib import Path
 
 SEPARATOR = ":"
 
+REFRESH = f"{SEPARATOR}refresh"
+"""Ends the tokens by which the refresh claims rows: an operator's refetch takes these over."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Run:

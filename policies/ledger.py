@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import Q
 
-from policies import alerts, history, rows
+from policies import alerts, history, holders, rows
 from policies.alerts import Sighting
 from policies.inserting import insert
 from policies.models import Fetch, PolicyRecord, PolicyVersion
@@ -56,6 +56,14 @@ class Ledger:
         free = Q(claimed_until=None) | Q(claimed_until__lte=now)
         mine = PolicyRecord.objects.filter(free, pk=row.pk)
         return mine.update(claim=claim, claimed_until=now + span) == 1
+
+    def take_over(self, row: PolicyRecord, claim: str, now: datetime, span: timedelta) -> bool:
+        """Whether the fetch of this row is ours now that was the refresh's.
+
+        The refresh may be at it still: what it fetched counts no more, for its claim is lost.
+        """
+        theirs = PolicyRecord.objects.filter(pk=row.pk, claim__endswith=holders.REFRESH)
+        return theirs.update(claim=claim, claimed_until=now + span) == 1
 
     def release(self, name: Domain, claim: str) -> None:
         """End a claim under which nothing was fetched."""

@@ -313,20 +313,31 @@ def _write(batch: list[Worked], progress: jobs.Progress) -> None:
     gone = [worked.row for worked in batch if worked.is_removed]
     kept = [worked.row for worked in batch if not worked.is_removed]
     with transaction.atomic():
+        told = _still_ours([each for each in batch if each.version or each.sighting])
         _end_jobs(batch, progress)
         PolicyRecord.objects.write_claimed(kept, COLUMNS)
-        history.save([worked.version for worked in batch if worked.version is not None])
+        history.save([worked.version for worked in told if worked.version is not None])
         # Other patterns, or an operator's wish: whether the mail hosts fit is to be asked anew.
-        anew = [each.row.domain for each in batch if each.version is not None or each.job]
+        anew = [each.row.domain for each in told if each.version is not None]
+        anew += [each.row.domain for each in batch if each.job]
         if anew:
             mxcheck.hasten(anew)
         PolicyRecord.objects.filter(
             pk__in={row.pk for row in gone}, claim__in={row.claim for row in gone}
         ).delete()
         insert([worked.fetch for worked in batch if worked.fetch is not None])
-        alerts.note([worked.sighting for worked in batch if worked.sighting is not None])
+        alerts.note([worked.sighting for worked in told if worked.sighting is not None])
         outcomes.record(worked.seen for worked in batch if worked.seen is not None)
         progress.write()
+
+
+def _still_ours(batch: list[Worked]) -> list[Worked]:
+    """Those whose claim holds: of the others somebody else has told by now what is known."""
+    if not batch:
+        return []
+    claimed = PolicyRecord.objects.filter(pk__in=[worked.row.pk for worked in batch])
+    claims = dict(claimed.order_by("domain").select_for_update().values_list("pk", "claim"))
+    return [worked for worked in batch if claims.get(worked.row.pk) == worked.row.claim]
 
 
 def _end_jobs(batch: list[Worked], progress: jobs.Progress) -> None:

@@ -323,6 +323,20 @@ class TestClaims:
         assert cache.get(DOMAIN).policy == policy(TESTING)
         assert len(script.fetches) == 1
 
+    def test_an_operator_waits_for_another_s_lookup_too(self, script: Script) -> None:
+        script.publish()
+        cache.get(DOMAIN)
+        PolicyRecord.objects.update(claim="theirs", claimed_until=NOON + timedelta(minutes=1))
+        waits: list[int] = []
+
+        def end() -> None:
+            waits.append(len(script.fetches))
+            PolicyRecord.objects.update(claim="", claimed_until=None)
+
+        script.during_wait = end
+        assert cache.refetch(DOMAIN).fetched is not None
+        assert waits == [1]
+
     def test_a_claim_that_has_lapsed_does_not_count(self, script: Script) -> None:
         script.publish()
         cache.get(DOMAIN)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from policies import cache, claiming, jobs, refresh, rows, world
-from policies.models import Fetch, Job, PolicyRecord
+from policies import cache, claiming, holders, jobs, refresh, rows, world
+from policies.models import Fetch, Job, PolicyRecord, PolicyVersion
 from policies.mtasts.errors import FetchError
 from policies.politeness import Places
 from policies.refresh import Counts
@@ -119,6 +120,54 @@ class TestCrowdedAddresses:
         assert not PolicyRecord.objects.exclude(claim="").exists()
         assert not Fetch.objects.exists()
         assert refresh.run(outside=outside) == Counts(due=5, unchanged=5)
+
+    def test_hold_up_no_operator_s_refetch(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cached("parked.example", refresh_due=NOON)
+        script.publish(TESTING, "2")
+        places, others = Places(1), ExitStack()
+        monkeypatch.setattr(refresh, "_places", lambda: places)
+        others.enter_context(places.slot("192.0.2.1", 1))
+        fetch, refusals, refetched = script.world.fetch, [], []
+
+        def polite(name: Any) -> Any:
+            try:
+                with places.slot("192.0.2.1", 1):
+                    return fetch(name)
+            except TimeoutError as error:
+                refusals.append(name)
+                return FetchError(str(error), reason="address-busy")
+
+        def ask_meanwhile() -> bool:
+            if refusals and not refetched:
+                assert PolicyRecord.objects.get().claim.endswith(holders.REFRESH)
+                refetched.append(cache.refetch("parked.example", outside=script.world))
+                script.publish(ENFORCE)  # what the refresh will be served counts no more
+                others.close()
+            return False
+
+        script.during_wait = lambda: pytest.fail("the operator waits for the refresh")
+        outside = world.World(script.world.look, polite, script.now)
+        refresh.run(outside=outside, stopping=ask_meanwhile)
+        assert [each.changed for each in refetched] == [True]
+        assert len(script.fetches) == 2
+        kept = PolicyRecord.objects.get()
+        assert (kept.mode, kept.record_id, kept.claim) == ("testing", "2", "")
+        assert [each.mode for each in PolicyVersion.objects.all()] == ["testing"]
+
+    def test_a_job_s_row_that_was_refetched_meanwhile_has_its_turn_yet(
+        self, script: Script
+    ) -> None:
+        cached("a.example")
+        script.publish()
+        job = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
+        worked = refresh.work(refresh.Turn(*claiming.claim(1, NOON, MINUTE)), script.world)
+        cache.refetch("a.example", outside=script.world)
+        refresh._save([worked], Counts(), jobs.Progress())
+        refresh.run()
+        job.refresh_from_db()
+        assert (job.total, job.done, job.state) == (1, 1, "done")
 
     def test_postponed_rows_come_again_soon_and_before_their_end(self, script: Script) -> None:
         cached("a.example", refresh_due=NOON)
