@@ -44,6 +44,12 @@ def note(name: str, until: datetime) -> None:
         Lease.objects.filter(name=name).update(holder=f"{token}{TIMES}{times}", until=until)
 
 
+def take(name: str, until: datetime) -> bool:
+    """Whether nobody has taken it before; it is not free again before it is forgotten."""
+    _, is_first = Lease.objects.get_or_create(name=name, defaults={"until": until})
+    return is_first
+
+
 def drop(name: str) -> None:
     """It is over."""
     Lease.objects.filter(name=name).delete()

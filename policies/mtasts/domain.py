@@ -47,6 +47,11 @@ class Domain:
     """U-labels. A label that IDNA cannot decode stays as it is in `ascii`."""
 
     @property
+    def both(self) -> str:
+        """What people write and, where it differs, the A-labels in brackets: for messages."""
+        return self.ascii if self.ascii == self.unicode else f"{self.unicode} ({self.ascii})"
+
+    @property
     def record_name(self) -> str:
         """The absolute name of the TXT record (RFC 8461 section 3.1).
 

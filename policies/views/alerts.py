@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from policies import alert_listing, audit
 from policies.alerts import outbox
@@ -59,11 +59,16 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, _find(pk))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @permission_required(ACKNOWLEDGE, raise_exception=True)
 def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
-    """An operator has seen it, and says what is to be known about it."""
+    """An operator has seen it, and says what is to be known about it.
+
+    What was refused is shown at this address; whoever comes back to it is led to the alert.
+    """
     alert, user = _find(pk), request.user
+    if request.method != "POST":
+        return HttpResponseRedirect(reverse("policies:alert", args=[alert.pk]))
     # Browsers count a line's end as one character, and send two.
     note = request.POST.get("note", "").replace("\0", "").replace("\r\n", "\n").strip()
     if len(note) > NOTE_LIMIT:

@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from policies import exceptions, tasks
 from policies.check import kept, runs
@@ -89,10 +89,15 @@ def result(request: HttpRequest, run_id: UUID) -> HttpResponse:
     )
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @permission_required(REFETCH, raise_exception=True)
 def store(request: HttpRequest) -> HttpResponse:
-    """Have a worker fetch the policy of a domain that was checked, and store it."""
+    """Have a worker fetch the policy of a domain that was checked, and store it.
+
+    What was refused is shown at this address; whoever comes back to it is led to the form.
+    """
+    if request.method != "POST":
+        return HttpResponseRedirect(reverse("policies:check"))
     try:
         name = parse_domain(request.POST.get("domain", ""))
     except DomainNameError as error:

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
 from django.utils import timezone
 from django_q.models import OrmQ
 
 from mtastsweb import login
-from policies import queue, summary
-from policies.models import Change, Job, PolicyRecord
+from policies import questions, queue, summary
+from policies.models import Change, Fetch, Job, Lease, PolicyRecord
 from policies.views import bulk
 from tests.pages import making
-from tests.pages.conftest import As
+from tests.pages.conftest import As, someone
 
 pytestmark = pytest.mark.django_db
 
 
 def names() -> set[str]:
     return set(PolicyRecord.objects.values_list("domain", flat=True))
+
+
+def asked(client: Client, address: str, form: dict[str, Any]) -> str:
+    """The question that comes first."""
+    return str(client.post(address, form).context["question"])
+
+
+def confirm(client: Client, address: str, form: dict[str, Any]) -> HttpResponse:
+    """Ask and answer yes; the page that follows."""
+    return client.post(address, form | {"question": asked(client, address, form)}, follow=True)
 
 
 class TestRefetch:
@@ -38,37 +55,61 @@ class TestRefetch:
         making.many(5)
         making.record("other.example")
         client = as_("operator")
-        data = {"all": "1", "confirmed": "1"}
-        page = client.post("/policies/bulk/refetch/?q=d0", data, follow=True)
+        page = confirm(client, "/policies/bulk/refetch/?q=d0", {"all": "1"})
         job = Job.objects.get()
         assert (job.total, job.requested_by and job.requested_by.username) == (5, "operator")
         assert PolicyRecord.objects.filter(job=job.pk).count() == 5
         assert f"5 queued as job {job.pk}.".encode() in page.content
-        again = client.post("/policies/bulk/refetch/", data, follow=True)
+        again = confirm(client, "/policies/bulk/refetch/", {"all": "1"})
         assert b"1 queued as job" in again.content
         assert b"5 queued already." in again.content
         assert LogEntry.objects.count() == 2
 
     def test_begins_at_once_and_not_with_the_next_minute(self, as_: As) -> None:
-        client = as_("operator")
-        data = {"all": "1", "confirmed": "1"}
         making.many(2)
-        for _ in range(2):  # the second time all are queued already
-            client.post("/policies/bulk/refetch/", data)
+        confirm(as_("operator"), "/policies/bulk/refetch/", {"all": "1"})
         assert [task.func() for task in OrmQ.objects.all()] == [queue.TICK]
 
-    def test_of_ticked_rows_is_about_those_alone(self, as_: As) -> None:
-        for domain in ("a.example", "b.example", "c.example"):
+    def test_of_what_is_queued_already_makes_no_empty_job(self, as_: As) -> None:
+        making.many(2)
+        client = as_("operator")
+        confirm(client, "/policies/bulk/refetch/", {"all": "1"})
+        page = confirm(client, "/policies/bulk/refetch/", {"all": "1"})
+        assert b"2 queued already; nothing was added." in page.content
+        assert (Job.objects.count(), LogEntry.objects.count()) == (1, 1)
+
+    def test_of_ticked_rows_is_about_those_alone_and_names_those_that_there_are(
+        self, as_: As
+    ) -> None:
+        for domain in ("a.example", "münchen.example", "c.example"):
             making.record(domain)
-        data = {"domain": ["a.example", "b.example", "gone.example"], "confirmed": "1"}
-        as_("operator").post("/policies/bulk/refetch/", data)
-        asked = PolicyRecord.objects.exclude(job=None).values_list("domain", flat=True)
-        assert set(asked) == {"a.example", "b.example"}
+        client = as_("operator")
+        form = {"domain": ["a.example", "münchen.example", "gone.example"]}
+        page = client.post("/policies/bulk/refetch/", form)
+        html = page.content.decode()
+        assert "Refetch 2 policies?" in html
+        assert "xn--mnchen-3ya.example" in html
+        assert "gone.example" not in html
+        assert "1 of those that were ticked is not cached any more" in html
+        PolicyRecord.objects.filter(domain="a.example").delete()
+        form = {"domain": page.context["domains"], "question": page.context["question"]}
+        done = client.post("/policies/bulk/refetch/", form, follow=True)
+        assert b"1 skipped, not cached any more." in done.content.replace(b"\n", b"")
+        marked = PolicyRecord.objects.exclude(job=None).values_list("domain", flat=True)
+        assert set(marked) == {"münchen.example"}
+
+    def test_of_one_ticked_row_asks_as_little_as_its_own_button(self, as_: As) -> None:
+        making.record("a.example")
+        form = {"domain": "a.example", "next": "/policies/?q=a"}
+        page = as_("operator").post("/policies/bulk/refetch/?q=a", form)
+        assert page.headers["Location"] == "/policies/?q=a"
+        assert Fetch.objects.get().domain == "a.example"
+        assert not Job.objects.exists()
 
     def test_can_be_stopped_once(self, as_: As) -> None:
         making.many(3)
         client = as_("operator")
-        client.post("/policies/bulk/refetch/", {"all": "1", "confirmed": "1"})
+        confirm(client, "/policies/bulk/refetch/", {"all": "1"})
         job = Job.objects.get()
         assert b"is stopped" in client.post(f"/jobs/{job.pk}/stop/", follow=True).content
         assert b"ended already" in client.post(f"/jobs/{job.pk}/stop/", follow=True).content
@@ -83,28 +124,30 @@ class TestDelete:
         page = client.post("/policies/bulk/delete/", {"domain": "a.example"})
         assert b"Delete 1 policy?" in page.content
         assert names() == {"a.example", "b.example"}
-        done = client.post("/policies/bulk/delete/", {"domain": "a.example", "confirmed": "1"})
-        assert done.status_code == 303
+        form = {"domain": "a.example", "question": page.context["question"]}
+        assert client.post("/policies/bulk/delete/", form).status_code == 303
         assert names() == {"b.example"}
         assert LogEntry.objects.get().object_repr == "a.example"
 
-    def test_twice_is_no_error(self, as_: As) -> None:
+    def test_of_what_has_gone_is_no_error(self, as_: As) -> None:
         making.record("a.example")
         client = as_("operator")
-        data = {"domain": "a.example", "confirmed": "1"}
-        client.post("/policies/bulk/delete/", data)
-        page = client.post("/policies/bulk/delete/", data, follow=True)
-        assert b"Nothing is selected" in page.content
+        question = asked(client, "/policies/bulk/delete/", {"domain": "a.example"})
+        PolicyRecord.objects.all().delete()
+        form = {"domain": "a.example", "question": question}
+        page = client.post("/policies/bulk/delete/", form, follow=True)
+        assert b"None of these policies is cached any more" in page.content
 
     def test_asks_again_where_more_match_than_the_question_named(self, as_: As) -> None:
         making.many(2)
         client = as_("operator")
+        question = asked(client, "/policies/bulk/delete/", {"all": "1"})
         making.record("late.example")
-        page = client.post("/policies/bulk/delete/", {"all": "1", "confirmed": "2"})
+        page = client.post("/policies/bulk/delete/", {"all": "1", "question": question})
         assert b"More match by now: 3, not 2." in page.content
-        assert b'name="confirmed" value="3"' in page.content
         assert len(names()) == 3
-        client.post("/policies/bulk/delete/", {"all": "1", "confirmed": "3"})
+        again = {"all": "1", "question": page.context["question"]}
+        client.post("/policies/bulk/delete/", again)
         assert not names()
 
     def test_refuses_more_than_one_click_should_do(
@@ -112,28 +155,90 @@ class TestDelete:
     ) -> None:
         monkeypatch.setattr(bulk, "DELETED_AT_ONCE", 2)
         making.many(3)
-        data = {"all": "1", "confirmed": "1"}
-        page = as_("operator").post("/policies/bulk/delete/", data, follow=True)
+        page = as_("operator").post("/policies/bulk/delete/", {"all": "1"}, follow=True)
         assert b"Nothing was deleted: narrow the filters" in page.content
         assert len(names()) == 3
 
 
-@pytest.mark.parametrize("action", ["refetch", "delete"])
-def test_the_back_button_leads_to_a_question_or_a_word_and_does_nothing(
-    action: str, as_: As
-) -> None:
-    """Back from the list is the question, which a browser gets by sending the ticks again."""
-    making.record("a.example")
-    client = as_("operator")
-    question = (f"/policies/bulk/{action}/?q=a", {"domain": "a.example"})
-    client.post(*question)
-    client.post(question[0], question[1] | {"confirmed": "1"})
-    done = (names(), Job.objects.count(), LogEntry.objects.count())
-    back = client.post(*question, follow=True)
-    assert back.status_code == 200
-    said = b"Refetch 1 policy?" if action == "refetch" else b"Nothing is selected"
-    assert said in back.content
-    assert (names(), Job.objects.count(), LogEntry.objects.count()) == done
+class TestQuestion:
+    """The page of a question comes back as it was by the back button: it is answered once."""
+
+    @pytest.mark.parametrize("action", ["refetch", "delete"])
+    def test_is_answered_once(self, action: str, as_: As) -> None:
+        making.many(2)
+        client, address = as_("operator"), f"/policies/bulk/{action}/"
+        form = {"all": "1", "question": asked(client, address, {"all": "1"})}
+        client.post(address, form)
+        PolicyRecord.objects.update(job=None)  # the refetch has ended
+        making.record("late.example")  # and this came in since
+        done = (names(), Job.objects.count(), LogEntry.objects.count())
+        page = client.post(address, form, follow=True)
+        assert bulk.ANSWERED.encode() in page.content
+        assert (names(), Job.objects.count(), LogEntry.objects.count()) == done
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("action", ["refetch", "delete"])
+    def test_is_answered_once_by_a_double_click(self, action: str, as_: As) -> None:
+        making.many(3)
+        client, address = as_("superuser"), f"/policies/bulk/{action}/"
+        form = {"all": "1", "question": asked(client, address, {"all": "1"})}
+        both = threading.Barrier(2)
+
+        def click() -> int:
+            browser = Client()
+            browser.cookies = copy.deepcopy(client.cookies)
+            both.wait()
+            try:
+                return browser.post(address, form).status_code
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(2) as threads:
+            statuses = [each.result() for each in [threads.submit(click) for _ in range(2)]]
+        assert statuses == [303, 303]
+        jobs, entries = (1, 1) if action == "refetch" else (0, 3)
+        assert (Job.objects.count(), LogEntry.objects.count()) == (jobs, entries)
+
+    @pytest.mark.parametrize(
+        "changed", [{"all": ""}, {"domain": "d000001.example"}, {"question": "x:y:z"}]
+    )
+    def test_is_asked_anew_where_it_was_about_something_else(
+        self, changed: dict[str, str], as_: As
+    ) -> None:
+        making.many(2)
+        client, address = as_("operator"), "/policies/bulk/delete/?q=d000000"
+        question = asked(client, address, {"domain": "d000000.example"})
+        form = {"domain": "d000000.example", "question": question} | changed
+        page = client.post(address, form)
+        assert page.context["question"] != question
+        assert len(names()) == 2
+
+    def test_of_another_user_is_none(self, as_: As) -> None:
+        making.many(2)
+        address = "/policies/bulk/delete/"
+        form = {"all": "1", "question": asked(as_("operator"), address, {"all": "1"})}
+        assert as_("superuser").post(address, form).status_code == 200
+        assert len(names()) == 2
+
+    def test_that_waits_for_more_than_a_day_is_asked_again(
+        self, as_: As, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        making.many(2)
+        client, address = as_("operator"), "/policies/bulk/delete/"
+        form = {"all": "1", "question": asked(client, address, {"all": "1"})}
+        monkeypatch.setattr(questions, "OPEN_FOR", timedelta(seconds=-1))
+        assert client.post(address, form).status_code == 200
+        assert len(names()) == 2
+
+    def test_is_forgotten_once_it_is_too_old_to_be_answered_again(self, as_: As) -> None:
+        making.many(2)
+        confirm(as_("operator"), "/policies/bulk/delete/", {"all": "1"})
+        now = timezone.now()
+        answered = Lease.objects.filter(name__startswith=questions.ANSWERED)
+        questions.forget(now)
+        assert answered.count() == 1
+        questions.forget(now + questions.OPEN_FOR)
+        assert not answered.exists()
 
 
 FORMS = [
@@ -161,6 +266,35 @@ def test_a_session_that_ends_in_mid_form_leads_back_to_its_page(
     assert answer.status_code == 302
     assert answer.headers["Location"] == f"/accounts/login/?{urlencode({'next': page}, safe='/')}"
     assert login.NOTHING_DONE in client.get(answer.headers["Location"]).content.decode()
+
+
+AT_THE_ADDRESS_OF_A_FORM = [
+    ("/policies/bulk/delete/?q=a", {"domain": "a.example"}, "/policies/?q=a"),
+    ("/policies/bulk/refetch/?mode=enforce", {"all": "1"}, "/policies/?mode=enforce"),
+    ("/check/store/", {"domain": "no name"}, "/check/"),
+    ("/alerts/7/acknowledge/", {"note": "x" * 3000}, "/alerts/7/"),
+]
+
+
+@pytest.mark.parametrize(("address", "form", "page"), AT_THE_ADDRESS_OF_A_FORM)
+def test_a_session_that_ends_on_a_page_that_a_form_made_leads_to_a_page(
+    address: str, form: dict[str, str], page: str, as_: As
+) -> None:
+    """Such a page has the form's own address, and the browser names that as where it comes from."""
+    making.record("a.example")
+    making.record("aa.example")
+    making.alert("a.example", pk=7)
+    client = as_("operator")
+    assert client.post(address, form).status_code == 200
+    client.session.flush()
+    referer = f"http://testserver{address}"
+    to_login = client.post(address, form, headers={"referer": referer}).headers["Location"]
+    client.force_login(someone("operator"), "django.contrib.auth.backends.ModelBackend")
+    back = client.get(to_login, follow=True)
+    assert back.status_code == 200
+    assert back.redirect_chain[-1][0] == page
+    assert login.NOTHING_DONE in back.content.decode()
+    assert names() == {"a.example", "aa.example"}
 
 
 class TestExport:

@@ -85,8 +85,10 @@ def test_a_refetch_keeps_its_id_from_page_to_fetch(
 
 def test_a_bulk_refetch_is_told_with_its_id(as_: As, lines: Lines) -> None:
     making.many(2)
-    form = {"all": "1", "confirmed": "1"}
-    as_("operator").post("/policies/bulk/refetch/", form, headers={"x-request-id": "many-at-once"})
+    client, address = as_("operator"), "/policies/bulk/refetch/"
+    question = client.post(address, {"all": "1"}).context["question"]
+    form = {"all": "1", "question": question}
+    client.post(address, form, headers={"x-request-id": "many-at-once"})
     (begun,) = lines.of("refetch of many begun")
     assert (begun["policies"], begun["request_id"]) == (2, "many-at-once")
 
