@@ -9,11 +9,15 @@ from datetime import timedelta
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.http.request import split_domain_port, validate_host
 from django.urls import reverse
 from django.utils import timezone
 
+from mtastsweb.values import Address
 from policies.audit import COMMAND_LINE
 from policies.models import SetupLink
+
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - not to listen on, but to know that one does
 
 LIFETIME = timedelta(hours=1)
 
@@ -35,16 +39,27 @@ def make_link() -> str:
     with transaction.atomic():
         SetupLink.objects.all().delete()
         SetupLink.objects.create(digest=_digest(token), created=timezone.now())
-    scheme = "https" if settings.MTASTS.web_https else "http"
-    return f"{scheme}://{_host()}{reverse('policies:setup', args=[token])}"
+    return f"{_origin()}{reverse('policies:setup', args=[token])}"
 
 
-def _host() -> str:
-    """Where browsers reach us: the public name behind a proxy, else the web address itself."""
-    named = [host for host in settings.ALLOWED_HOSTS if host.strip("*.[]")]
-    if settings.MTASTS.web_https and named:
-        return str(named[0])
-    return str(settings.MTASTS.web_listen)
+def _origin() -> str:
+    """Where browsers reach us, under a name that is answered."""
+    environment = settings.MTASTS
+    if environment.public_url:
+        return environment.public_url
+    named = [host.removeprefix(".") for host in environment.allowed_hosts if host != "*"]
+    name = named[0] if named else "localhost"
+    if environment.web_https:
+        return f"https://{name}"
+    listen = environment.web_listen
+    if listen.host in EVERY_ADDRESS or not _is_answered(listen):
+        return f"http://{name}:{listen.port}"
+    return f"http://{listen}"
+
+
+def _is_answered(listen: Address) -> bool:
+    host, _port = split_domain_port(str(listen).lower())
+    return validate_host(host, settings.MTASTS.allowed_hosts)
 
 
 def check(token: str) -> None:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from mtastsweb import hosts
 from policies import readiness, scrape
 
 TEXT = "text/plain; charset=utf-8"
@@ -20,7 +21,8 @@ FORWARDING = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", 
 """Headers by which a proxy shows itself. Who asks through one is somewhere else."""
 
 CLOSED = (
-    "Without METRICS_TOKEN, /metrics is for this machine alone, and not through a proxy."
+    "Without METRICS_TOKEN, /metrics is for this machine alone, by its own name or a loopback"
+    " one, and not through a proxy."
     " Set METRICS_TOKEN, and have Prometheus send it (authorization: credentials).\n"
 )
 
@@ -74,7 +76,7 @@ def _has(token: str, request: HttpRequest) -> bool:
 
 
 def _is_from_here(request: HttpRequest) -> bool:
-    if any(header in request.headers for header in FORWARDING):
+    if any(header in request.headers for header in FORWARDING) or not hosts.is_ours(request):
         return False
     try:
         return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback

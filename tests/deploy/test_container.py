@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client, override_settings
 
 from mtastsweb.environment import BASE_DIR
 
@@ -62,6 +63,15 @@ def test_no_secret_beside_the_compose_file_is_ever_committed() -> None:
     ignored = (BASE_DIR / ".gitignore").read_text()
     for secret in yaml.safe_load((CONTAINER / "compose.postgresql.yaml").read_text())["secrets"]:
         assert f"/deploy/container/{secret}\n" in ignored
+
+
+@pytest.mark.django_db
+@override_settings(ALLOWED_HOSTS=["mtasts.example.org"])
+def test_the_health_check_is_answered_whatever_the_site_is_called() -> None:
+    check = re.search(r"urlopen\('(http://[^']+)'", (CONTAINER / "Containerfile").read_text())
+    assert check is not None
+    host, _, path = check[1].removeprefix("http://").partition("/")
+    assert Client(headers={"host": host}).get(f"/{path}").status_code == 200
 
 
 def test_the_image_runs_as_nobody_in_particular_with_settings_that_there_are() -> None:

@@ -14,6 +14,7 @@ import pytest
 from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from mtastsweb.environment import BASE_DIR
 from policies import heartbeats, schema
@@ -49,6 +50,28 @@ class TestMetrics:
     ) -> None:
         answer = Client().get("/metrics", headers=headers, REMOTE_ADDR=address)
         assert answer.status_code == status
+
+    @pytest.mark.parametrize(
+        ("host", "status"),
+        [
+            ("127.0.0.1:8000", 200),
+            ("localhost", 200),
+            ("[::1]:8000", 200),
+            ("mtasts.example.org", 200),
+            ("evil.example", 403),
+            ("127.0.0.1.evil.example", 403),
+            ("127.0.0.1@evil.example", 403),
+            ("", 403),
+        ],
+    )
+    def test_without_a_token_a_browser_is_not_led_here_by_another_name(
+        self, host: str, status: int, settings: Settings, change_environment: Change
+    ) -> None:
+        settings.ALLOWED_HOSTS = ["mtasts.example.org"]
+        assert Client().get("/metrics", headers={"host": host}).status_code == status
+        change_environment(metrics_token="the token")
+        headers = {"host": host, "authorization": "Bearer the token"}
+        assert Client().get("/metrics", headers=headers).status_code == 200
 
     @pytest.mark.parametrize(
         ("authorization", "status"),

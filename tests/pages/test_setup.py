@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from mtastsweb.logs import KeyValueFormatter
+from mtastsweb.values import Address
 from policies import setup
 from policies.models import SetupLink
 
@@ -135,6 +140,45 @@ def test_the_command_prints_a_link_until_there_is_a_user(client: Client) -> None
     User.objects.create_user("somebody")
     with pytest.raises(CommandError, match="there is a user already"):
         call_command("setup-link")
+
+
+HERE = ("localhost", "127.0.0.1", "[::1]")
+EVERYWHERE = Address("0.0.0.0", 8000)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("set_", "begins"),
+    [
+        ({}, "http://127.0.0.1:8000/setup/"),
+        ({"web_listen": Address("::1", 80)}, "http://[::1]:80/setup/"),
+        # As the container listens: what the browser is told has to be a name that is answered.
+        ({"web_listen": EVERYWHERE}, "http://localhost:8000/setup/"),
+        ({"web_listen": Address("::", 8000)}, "http://localhost:8000/setup/"),
+        ({"web_listen": EVERYWHERE, "allowed_hosts": ("*",)}, "http://localhost:8000/setup/"),
+        (
+            {"web_listen": Address("192.0.2.1", 81), "allowed_hosts": (".example.org", "x.test")},
+            "http://example.org:81/setup/",
+        ),
+        (
+            {"web_listen": Address("192.0.2.1", 81), "allowed_hosts": ("x.test", "192.0.2.1")},
+            "http://192.0.2.1:81/setup/",
+        ),
+        ({"web_https": True, "allowed_hosts": (".example.org",)}, "https://example.org/setup/"),
+        ({"web_listen": EVERYWHERE, "public_url": "https://m.test"}, "https://m.test/setup/"),
+    ],
+    ids=str,
+)
+def test_the_link_leads_to_where_browsers_are_answered(
+    set_: dict[str, Any], begins: str, change_environment: Callable[..., None], settings: Settings
+) -> None:
+    change_environment(**{"allowed_hosts": HERE, "web_https": False, **set_})
+    settings.ALLOWED_HOSTS = list(django_settings.MTASTS.allowed_hosts)
+    link = setup.make_link()
+    assert link.startswith(begins)
+    if not set_.get("public_url"):
+        host = link.split("/")[2]
+        assert Client().get(path_of(link), headers={"host": host}).status_code == 200
 
 
 @pytest.mark.django_db

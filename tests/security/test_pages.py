@@ -112,6 +112,18 @@ def test_a_name_that_is_not_ours_is_refused(host: str) -> None:
     assert b"evil" not in answer.content
 
 
+@override_settings(ALLOWED_HOSTS=["mtasts.example.org"])
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "10.0.0.7", "evil.example", ""])
+def test_probes_alone_answer_to_any_name(host: str) -> None:
+    client = Client(raise_request_exception=False, headers={"host": host})
+    for address in ("/healthz", "/readyz"):
+        answer = client.get(address)
+        assert answer.status_code == 200
+        assert b"evil" not in answer.content
+    for address in ("/", "/healthz/", "/accounts/login/", "/api/v1/status"):
+        assert client.get(address).status_code == 400
+
+
 @override_settings(SECURE_SSL_REDIRECT=True)
 @pytest.mark.parametrize(("host", "status"), [("evil.example", 400), ("localhost", 301)])
 def test_what_is_refused_or_sent_on_before_any_page_is_strict(host: str, status: int) -> None:
