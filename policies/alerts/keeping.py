@@ -18,7 +18,7 @@ from policies.alerts.sighting import SPACING, Sighting
 from policies.alerts.weather import Way, Weather
 from policies.models import Alert, PolicyRecord
 from policies.mtasts import Mode, MXPattern, Policy, parse_domain
-from policies.mtasts.errors import DNSError
+from policies.mtasts.errors import DNSError, FetchError, NoPolicyError, NoRecordError
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def note(sightings: Sequence[Sighting]) -> None:
     domains = [each.domain for each in sightings]
     for alert in Alert.objects.filter(domain__in=domains, closed_at=None):
         found[alert.domain][Kind(alert.kind)] = alert
-    sky = _Sky(max(each.at for each in sightings))
+    sky = _Sky(sightings)
     # In one order everywhere, or two who write many rows wait for each other.
     for each in sorted(sightings, key=lambda sighting: sighting.domain):
         _note(each, found[each.domain], sky)
@@ -59,27 +59,55 @@ def note(sightings: Sequence[Sighting]) -> None:
 class _Sky:
     """The weather, read when it is first asked for."""
 
-    def __init__(self, now: datetime) -> None:
-        self._now = now
+    def __init__(self, sightings: Sequence[Sighting]) -> None:
+        self._sightings = sightings
 
     @cached_property
     def _weather(self) -> Weather:
-        return weather.read(self._now)
+        denied = {each.domain: each.at for each in self._sightings if _is_denial(each)}
+        return weather.read(max(each.at for each in self._sightings), denied)
 
     def hides(self, sighting: Sighting, kind: Kind) -> bool:
         """Whether this is seen because something of ours is broken."""
         if kind.severity is Severity.NOTICE:
             return False
-        if self._weather.is_ours(kind, sighting.domain):
+        domain = sighting.domain
+        is_denied = kind in weather.DENIALS and _is_denial(sighting)
+        if self._weather.is_ours(kind, domain) or (
+            is_denied and self._weather.denies_everybody(domain)
+        ):
             log.warning(
-                "no alert: most domains fail alike",
-                extra={"domain": sighting.domain, "kind": str(kind)},
+                "no alert: most domains fail alike", extra={"domain": domain, "kind": str(kind)}
             )
             return True
         if kind is not Kind.REFRESH_FAILING or not _fails_by_dns(sighting):
             return False
         since = sighting.held.failing_since or sighting.at
-        return not weather.dns_worked_since(since, sighting.domain, sighting.at)
+        return not weather.dns_worked_since(since, domain, sighting.at)
+
+    def bears_out(self, sighting: Sighting, kind: Kind, since: datetime) -> bool:
+        """Whether this counts beside what was seen up to then.
+
+        A resolver that denies every name can be told on a small site only by its never naming
+        anything: what it denied once counts again when it has named something in between.
+        """
+        if kind not in weather.DENIALS or not _is_denial(sighting):
+            return True
+        if self._weather.was_proven_since(since):
+            return True
+        return weather.names_mail_hosts_since(since, sighting.domain)
+
+
+def _is_denial(sighting: Sighting) -> bool:
+    """Whether DNS has denied all that was asked of it, the record and the policy host if it was."""
+    if not isinstance(sighting.look, NoRecordError):
+        return False
+    fetched = sighting.fetched
+    if isinstance(fetched, NoPolicyError):
+        return fetched.certificate is None  # else a host said so
+    if isinstance(fetched, FetchError):
+        return weather.way("", fetched.reason) is Way.DNS
+    return fetched is None
 
 
 def _fails_by_dns(sighting: Sighting) -> bool:
@@ -87,7 +115,8 @@ def _fails_by_dns(sighting: Sighting) -> bool:
         return True
     last = sighting.last_failure
     reason = getattr(sighting.fetched, "reason", "") or (last.reason_code if last else "")
-    return weather.way("", reason) is Way.DNS
+    way = weather.way("", reason)
+    return way is Way.DNS or (way is Way.HOST and _is_denial(sighting))
 
 
 def _note(sighting: Sighting, open_: dict[Kind, Alert], sky: _Sky) -> None:
@@ -98,18 +127,19 @@ def _note(sighting: Sighting, open_: dict[Kind, Alert], sky: _Sky) -> None:
             case Standing.SEEN if not sky.hides(sighting, kind):
                 if kind in NOTICES and kind in sighting.kinds:
                     _renew(alert, sighting)
-                _see_again(alert, sighting)
+                if sky.bears_out(sighting, kind, alert.last_seen):
+                    _see_again(alert, sighting)
             case Standing.WELL:
                 _close([alert], Closed.WELL, sighting.at)
             case Standing.OPTED_OUT:
                 _close([alert], Closed.OPTED_OUT, sighting.at)
     for kind in sorted(sighting.kinds - open_.keys()):
         if not sky.hides(sighting, kind):
-            _open(kind, sighting)
+            _open(kind, sighting, sky)
 
 
-def _open(kind: Kind, sighting: Sighting) -> None:
-    if _reopen(kind, sighting):
+def _open(kind: Kind, sighting: Sighting, sky: _Sky) -> None:
+    if _reopen(kind, sighting, sky):
         return
     alert = Alert(
         domain=sighting.domain,
@@ -136,16 +166,18 @@ def _open(kind: Kind, sighting: Sighting) -> None:
     )
 
 
-def _reopen(kind: Kind, sighting: Sighting) -> bool:
-    """Whether the same was closed just now, and is open again."""
+def _reopen(kind: Kind, sighting: Sighting, sky: _Sky) -> bool:
+    """Whether the same was closed just now, so that no new one is to be opened."""
     closed = Alert.objects.filter(
         domain=sighting.domain,
         kind=str(kind),
         closed_at__gt=sighting.at - REOPENED,
         closed_because=str(Closed.WELL),
     ).first()
-    if closed is None:
+    if closed is None or closed.closed_at is None:
         return False
+    if closed.state == State.CONFIRMED and not sky.bears_out(sighting, kind, closed.closed_at):
+        return True  # what is told at once has to be certain
     try:
         with transaction.atomic():
             Alert.objects.filter(pk=closed.pk).update(
@@ -156,7 +188,7 @@ def _reopen(kind: Kind, sighting: Sighting) -> bool:
     closed.refresh_from_db()
     if closed.state == State.CONFIRMED and closed.severity == Severity.WARNING:
         outbox.put_alert(closed, sighting.at)
-    _see_again(closed, sighting)
+    _see_again(closed, sighting)  # that it was well in between shows that DNS was
     return True
 
 

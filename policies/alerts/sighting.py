@@ -75,7 +75,7 @@ def of(
     if open_kinds & FETCH:
         kinds -= {Kind.REFRESH_FAILING}  # told already, by its cause
     if not judge.may_end(open_kinds, look, fetched) and (
-        not kinds or _is_noted(row, kinds, open_kinds, now)
+        not kinds or (fetched is None and _is_noted(row, kinds, open_kinds, now))
     ):
         return None
     return Sighting(
@@ -96,7 +96,10 @@ def of(
 def _is_noted(
     row: PolicyRecord, kinds: frozenset[Kind], open_kinds: frozenset[Kind], now: datetime
 ) -> bool:
-    """Whether the same was written down just now, or found to be our own fault."""
+    """Whether the same was written down just now, or found to be our own fault.
+
+    Not for fetches, which are rare, and see more than the lookups that come between them.
+    """
     if row.alert_noted is None or not timedelta(0) <= now - row.alert_noted < SPACING:
         return False
     return kinds <= open_kinds or not open_kinds

@@ -6,12 +6,14 @@ Asked only when an alert is about to open or to be counted again.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from policies.alerts.kinds import RECORD, Kind
-from policies.models import Alert, Fetch
+from policies.alerts.kinds import Kind
+from policies.models import Alert, Fetch, MXCheck
+from policies.mtasts.mxfit import Named
 from policies.tlsrpt.result import ResultType
 
 SPAN = timedelta(minutes=15)
@@ -61,12 +63,21 @@ _WAYS = {
 }
 
 
+DENIALS = frozenset({Kind.RECORD_GONE, Kind.HOST_GONE})
+"""What a resolver makes that denies every name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """What the last fetch of each domain came to lately: None where it worked."""
+    """What the last fetch of each domain came to lately: None where it worked.
+
+    `proven_at`: the beginning of the latest fetch that worked, of whichever domain: DNS told the
+    truth then. `denied`: domains of which a record or host was denied since.
+    """
 
     fetched: dict[str, Way | None] = field(default_factory=dict)
-    records_lost: frozenset[str] = frozenset()
+    proven_at: datetime | None = None
+    denied: frozenset[str] = frozenset()
 
     def is_ours(self, kind: Kind, domain: str) -> bool:
         """Whether most other domains fail in the way that makes this kind, too."""
@@ -75,19 +86,34 @@ class Weather:
             return False  # verified HTTPS says so
         others = Counter(each for name, each in self.fetched.items() if name != domain)
         failing = sum(others[each] for each in ways)
-        if failing >= OTHERS and failing >= SHARE * others.total():
-            return True
-        # Lookups of cached policies fetch nothing: a resolver that denies every name is told by
-        # the many records that are gone while nothing at all can be fetched.
-        lost = len(self.records_lost - {domain})
-        return kind in RECORD and lost >= OTHERS and not others[None]
+        return failing >= OTHERS and failing >= SHARE * others.total()
+
+    def denies_everybody(self, domain: str) -> bool:
+        """Whether DNS has denied so many others, and named nobody since, that it is its own lie.
+
+        Lookups of cached policies fetch nothing, so that fetches alone would not tell.
+        """
+        return len(self.denied - {domain}) >= OTHERS
+
+    def was_proven_since(self, since: datetime) -> bool:
+        return self.proven_at is not None and self.proven_at > since
 
 
-def read(now: datetime) -> Weather:
-    """How things are: two queries, by indexes."""
-    since = now - SPAN
+def read(now: datetime, denied_now: Mapping[str, datetime]) -> Weather:
+    """How things are: three queries, by indexes. `denied_now`: what is about to be noted."""
+    worked = Fetch.objects.filter(outcome=Fetch.Outcome.FETCHED, queued_at__lte=now)
+    proven_at = worked.order_by("-queued_at").values_list("queued_at", flat=True).first()
+    lost = Alert.objects.filter(closed_at=None, kind__in=[str(kind) for kind in DENIALS])
+    if proven_at is not None:
+        lost = lost.filter(last_seen__gt=proven_at)
+    denied = {name for name, at in denied_now.items() if proven_at is None or at > proven_at}
+    denied.update(lost.order_by().values_list("domain", flat=True)[:READ])
+    return Weather(_fetched(now), proven_at, frozenset(denied))
+
+
+def _fetched(now: datetime) -> dict[str, Way | None]:
     rows = Fetch.objects.filter(
-        queued_at__gte=since, queued_at__lte=now, state=Fetch.State.DONE
+        queued_at__gte=now - SPAN, queued_at__lte=now, state=Fetch.State.DONE
     ).exclude(outcome=Fetch.Outcome.LOST)
     fetched: dict[str, Way | None] = {}
     for domain, outcome, kind, reason in rows.values_list(
@@ -95,10 +121,12 @@ def read(now: datetime) -> Weather:
     )[:READ]:
         is_well = outcome in {Fetch.Outcome.FETCHED, Fetch.Outcome.REMOVED}
         fetched.setdefault(domain, None if is_well else way(kind, reason))
-    lost = Alert.objects.filter(
-        opened_at__gte=since, closed_at=None, kind__in=[str(kind) for kind in RECORD]
-    ).values_list("domain", flat=True)
-    return Weather(fetched, frozenset(lost[:READ]))
+    return fetched
+
+
+def names_mail_hosts_since(since: datetime, domain: str) -> bool:
+    """Whether DNS has named the domain's own mail hosts since then: it does not deny all of it."""
+    return MXCheck.objects.filter(domain=domain, named=str(Named.MX), checked_at__gt=since).exists()
 
 
 def dns_worked_since(since: datetime, domain: str, now: datetime) -> bool:

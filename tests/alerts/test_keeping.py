@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from policies import alerts, cache, ledger, refresh
 from policies.alerts import keeping
 from policies.alerts.kinds import Kind
-from policies.models import Alert, Fetch, PolicyRecord
+from policies.models import Alert, PolicyRecord
 from policies.mtasts.errors import (
     CertificateError,
     DNSError,
@@ -25,6 +25,7 @@ from policies.mtasts.errors import (
     NoRecordError,
     PolicySyntaxError,
 )
+from tests.pages import making
 from tests.worlds import CERTIFICATE, ENFORCE, NONE, NOON, TESTING, Script, record, served
 
 pytestmark = pytest.mark.django_db
@@ -257,9 +258,11 @@ class TestConfirmation:
         held.look = GONE
         for hours in (0, 12, 11):
             held.pass_(hours=hours)
+            making.fetched_elsewhere(held.now())
             cache.get(DOMAIN)
         assert opened() == [(Kind.RECORD_GONE, "suspected")]
         held.pass_(hours=1)
+        making.fetched_elsewhere(held.now())
         cache.get(DOMAIN)
         assert opened() == [(Kind.RECORD_GONE, "confirmed")]
 
@@ -269,6 +272,24 @@ class TestConfirmation:
         held.pass_(days=1)
         cache.get(DOMAIN)
         assert opened() == [(Kind.RECORD_GONE, "suspected")]
+
+    def test_takes_a_dns_that_has_named_something_in_between(self, held: Script) -> None:
+        held.look = GONE
+        cache.get(DOMAIN)
+        held.pass_(minutes=5)
+        making.fetched_elsewhere(held.now())
+        for _ in range(6):
+            held.pass_(hours=12)
+            cache.get(DOMAIN)
+        assert Alert.objects.get().sightings == 2
+        assert opened() == [(Kind.RECORD_GONE, "suspected")]
+
+    def test_counts_what_a_host_says_itself(self, held: Script) -> None:
+        absent = NoPolicyError("the policy host answers 404")
+        absent.certificate = CERTIFICATE
+        held.look, held.fetch = GONE, absent
+        live(held, days=9)
+        assert (Kind.HOST_GONE, "confirmed") in opened()
 
     def test_a_thousand_lookups_at_once_are_one_sighting(self, held: Script) -> None:
         held.look = GONE
@@ -286,9 +307,28 @@ class TestOneAlertPerChange:
             held.publish(WEEKS)
             held.pass_(hours=3)
             cache.get(DOMAIN)
+            making.fetched_elsewhere(held.now() + timedelta(minutes=1))
         alert = Alert.objects.get()
         assert (alert.reopened, alert.sightings, alert.state) == (5, 6, "confirmed")
         assert not alert.is_open
+
+    def test_what_was_confirmed_waits_for_dns_to_be_well_before_it_is_told_again(
+        self, held: Script
+    ) -> None:
+        held.look = GONE
+        live(held, days=5)
+        assert opened() == [(Kind.RECORD_GONE, "confirmed")]
+        held.publish(WEEKS)
+        held.pass_(hours=1)
+        cache.get(DOMAIN)
+        held.look, held.fetch = GONE, ABSENT
+        held.pass_(hours=1)
+        cache.get(DOMAIN)
+        assert not opened()
+        making.fetched_elsewhere(held.now() + timedelta(minutes=1))
+        held.pass_(minutes=10)
+        cache.get(DOMAIN)
+        assert opened() == [(Kind.RECORD_GONE, "confirmed")]
 
     def test_what_comes_back_days_later_is_another(self, held: Script) -> None:
         for _ in range(2):
@@ -370,10 +410,7 @@ class TestWhoseFault:
         for _ in range(22):
             held.pass_(hours=6)
             refresh.run()
-            Fetch.objects.create(
-                domain="other.example", source="refresh", state="done", outcome="fetched",
-                queued_at=held.now(),
-            )  # fmt: skip
+            making.fetched_elsewhere(held.now())
         assert opened() == [(Kind.REFRESH_FAILING, "suspected")]
         assert Alert.objects.get().opened_at - since > 2 * DAY
 
@@ -398,6 +435,21 @@ class TestWhoseFault:
         held.look = GONE
         for name in names:
             cache.get(name)
+        assert Alert.objects.count() == 5
+        for _ in range(40):
+            held.pass_(minutes=16)
+            for name in names:
+                cache.get(name)
+        assert Alert.objects.count() == 5
+        assert {alert.sightings for alert in Alert.objects.all()} == {1}
+
+    def test_nor_do_fetches_of_a_moment_ago_hide_that_all_is_denied_now(self, held: Script) -> None:
+        names = self.others(held, 20)
+        held.pass_(minutes=1)
+        held.look, held.fetch = GONE, ABSENT
+        for name in names:
+            cache.get(name)
+        self.everything_is_due()
         assert Alert.objects.count() == 5
 
     def test_a_few_that_fail_alike_are_told_each(self, held: Script) -> None:
@@ -517,7 +569,9 @@ def test_an_alert_of_an_expired_policy_stays_until_all_is_well(script: Script) -
     script.look = GONE
     live(script, days=0.5)
     script.fetch = DOWN
-    live(script, days=3)
+    for _ in range(3):
+        live(script, days=1)
+        making.fetched_elsewhere(script.now())
     assert not row().is_valid(script.now())
     assert (Kind.RECORD_GONE, "confirmed") in opened()
     script.look, script.fetch = record(), served(ENFORCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import pytest
 
 pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
 
-from policies import cache, refresh, world
+from policies import cache, mxcheck, refresh, world
 from policies.alerts import delivery, digest
 from policies.alerts.kinds import NOTICES, Kind
 from policies.models import Alert, PolicyRecord
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 WEEKS = "version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 1209600\n"
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 class Clock:
@@ -59,13 +60,15 @@ def clock(
     return clock
 
 
-def live(clock: Clock, domains: list[str], days: float) -> None:
-    """Mail servers ask twice a day, the refresh does its rounds, news is sent."""
-    for _ in range(int(days * 2)):
-        clock.time += DAY / 2
+def live(clock: Clock, domains: list[str], days: float, every: timedelta = DAY / 2) -> None:
+    """Mail servers ask every so often, the tick does its rounds, news is sent."""
+    for _ in range(int(days * DAY / every)):
+        clock.time += every
         for domain in domains:
-            cache.get(domain)
+            with suppress(cache.TransientError):
+                cache.get(domain)
         refresh.run()
+        mxcheck.run(outside=world.default())
         digest.make(clock.now())
         delivery.send_due(clock.now())
 
@@ -204,6 +207,67 @@ def test_a_phase_out_done_right_raises_nothing(
     assert not PolicyRecord.objects.exists()
     assert not mailbox.mails
     assert not hook.posts
+
+
+@pytest.mark.parametrize("max_age", [1_209_600, 86_400])
+@pytest.mark.parametrize("number", [1, 3, 9])
+def test_a_resolver_that_denies_every_name_confirms_nothing(
+    lab: Lab, clock: Clock, mailbox: Mailbox, hook: Hook, number: int, max_age: int
+) -> None:
+    text = WEEKS.replace("1209600", str(max_age))
+    domains = [lab.domain(f"d{at}.test", text).domain for at in range(number)]
+    for domain in domains:
+        lab[domain].mx = answers.Records("10 mx.example.org.")
+        cache.get(domain)
+    live(clock, domains, days=2)
+    for domain in domains:
+        lab[domain].dns = answers.NXDomain()
+    live(clock, domains, days=30 / 24, every=HOUR)
+    alerts = Alert.objects.all()
+    assert {alert.state for alert in alerts} == {"suspected"}
+    assert {alert.sightings for alert in alerts} == {1}
+    assert len({alert.domain for alert in alerts}) <= 5
+    assert not subjects(mailbox)
+    assert not hook.posts
+
+    for domain in domains:
+        lab[domain].dns = None
+    live(clock, domains, days=1.5)
+    assert not Alert.objects.filter(closed_at=None).exists()
+    assert PolicyRecord.objects.filter(mode="enforce", valid_end__gt=clock.now()).count() == number
+    assert not subjects(mailbox)
+    assert not hook.posts
+
+
+@pytest.mark.parametrize("with_host", [True, False])
+def test_the_only_domain_of_a_small_site_that_loses_its_record_is_told(
+    lab: Lab, clock: Clock, mailbox: Mailbox, hook: Hook, with_host: bool
+) -> None:
+    host = lab.domain("alone.test", WEEKS)
+    host.mx = answers.Records("10 mx.example.org.")
+    cache.get(host.domain)
+    live(clock, [host.domain], days=2)
+    host.txt = None
+    if not with_host:
+        host.a = None
+    live(clock, [host.domain], days=4)
+    alert = Alert.objects.get(kind=str(Kind.RECORD_GONE))
+    assert alert.state == "confirmed"
+    assert "MTA-STS: record gone: alone.test" in subjects(mailbox)
+    assert posted(hook, "alert.confirmed")[0] == host.domain
+
+
+def test_one_domain_of_three_that_vanishes_whole_is_told(
+    lab: Lab, clock: Clock, mailbox: Mailbox
+) -> None:
+    domains = [lab.domain(f"d{at}.test", WEEKS).domain for at in range(3)]
+    for domain in domains:
+        cache.get(domain)
+    live(clock, domains, days=1)
+    lab["d0.test"].dns = answers.NXDomain()
+    live(clock, domains, days=4)
+    assert {alert.domain for alert in Alert.objects.all()} == {"d0.test"}
+    assert "MTA-STS: record gone: d0.test" in subjects(mailbox)
 
 
 def test_a_resolver_that_is_down_raises_nothing(lab: Lab, clock: Clock) -> None:

@@ -67,6 +67,17 @@ def alert(domain: str, kind: Kind = Kind.RECORD_GONE, **fields: Any) -> Alert:
     return Alert.objects.create(domain=domain, kind=str(kind), **(values | fields))
 
 
+def fetched_elsewhere(at: datetime) -> Fetch:
+    """A fetch of another domain that worked then: DNS was well."""
+    return Fetch.objects.create(
+        domain="elsewhere.example",
+        source=Fetch.Source.REFRESH,
+        state=Fetch.State.DONE,
+        outcome=Fetch.Outcome.FETCHED,
+        queued_at=at,
+    )
+
+
 def many(count: int, *, used: datetime | None = None) -> list[PolicyRecord]:
     """So many rows, each with a fetch that an operator asked for."""
     rows = [unsaved(f"d{at:06}.example", last_use=used) for at in range(count)]
