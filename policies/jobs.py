@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -64,6 +64,21 @@ def stop(job: Job) -> bool:
         if was_running and job.kind == Job.Kind.REFRESH:
             leases.pause(LEASE, now + PAUSE)
     return bool(was_running)
+
+
+COMMITTED = timedelta(seconds=30)
+"""How long it may take to mark the rows of a job, which nobody sees before all are marked."""
+
+
+def is_begun_since(moment: datetime) -> bool:
+    """Whether somebody asked for a bulk refetch after this, or shortly before it."""
+    running = Job.objects.filter(kind=Job.Kind.REFETCH, state=Job.State.RUNNING)
+    return running.filter(started_at__gt=moment - COMMITTED).exists()
+
+
+def are_waiting(now: datetime) -> bool:
+    """Whether rows that somebody wants refetched wait for their turn."""
+    return PolicyRecord.objects.asked_for(now).exists()
 
 
 def tidy() -> None:

@@ -124,13 +124,18 @@ class Worked:
         return self.answer is not None and self.answer.store in {Store.POLICY, Store.EDIT}
 
 
-def tick(*, outside: World | None = None, stopping: Stopping = never) -> Counts | None:
-    """A round for `CLAIMING`, unless one is under way somewhere; then None."""
+def tick(
+    span: timedelta = CLAIMING, *, outside: World | None = None, stopping: Stopping = never
+) -> Counts | None:
+    """A round that takes on no more after `span`.
+
+    None where one is under way somewhere, or where an operator has it pause.
+    """
     now = (outside or world.default()).now()
-    with leases.held(jobs.LEASE, CLAIMING + work_time(), now) as ours:
+    with leases.held(jobs.LEASE, span + work_time(), now) as ours:
         if not ours:
             return None
-        return run(outside=outside, claiming_for=CLAIMING, stopping=stopping)
+        return run(outside=outside, claiming_for=span, stopping=stopping)
 
 
 def run(

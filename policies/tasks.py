@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -21,6 +21,7 @@ from policies import (
     fetches,
     heartbeats,
     jobs,
+    leases,
     metrics,
     mxcheck,
     outcomes,
@@ -47,10 +48,17 @@ QUEUED_LIMIT = timedelta(hours=1)
 """A fetch that no worker has begun in so long has lost its task."""
 
 
-MX_CHECK, LEAST_MX_CHECK = 25.0, 5.0
-"""Seconds that a tick takes on MX checks; of a tick whose refresh was long only what is left of
-its minute, for one worker has to stay free."""
+TICKING = "tick"
+"""The lease of the tick: one at a time, for of two workers one has to stay free for operators."""
 
+MINUTE = 55.0
+"""Seconds that a tick shares out among its parts; the schedule brings one each minute."""
+
+LEAST_REFRESH = timedelta(seconds=20)
+"""What the refresh has of it, however long all before it took."""
+
+MX_CHECK, LEAST_MX_CHECK = 25.0, 5.0
+"""Seconds that a tick takes on MX checks; of a tick whose refresh was long only what is left."""
 
 PROBE, LEAST_PROBE = 15.0, 2.0
 """The same of probes of mail hosts."""
@@ -108,18 +116,44 @@ def tick() -> None:
 
 def _tick() -> None:
     heartbeats.beat("worker")
-    now, began = timezone.now(), time.monotonic()
-    longest = timedelta(seconds=queue.task_timeout())
-    run_dir = settings.MTASTS.data_dir / "run"
+    began = time.monotonic()
+    # What the dead held comes first: the lease of the tick may be among it.
+    _each(succession.settle, lambda: _tick_alone(began))
 
-    def is_stopping() -> bool:
-        return stopping.is_announced(run_dir)
+
+def _tick_alone(began: float) -> None:
+    """The tick, unless one is under way somewhere: that one sees to what is wanted."""
+    now = timezone.now()
+    with leases.held(TICKING, timedelta(seconds=queue.task_timeout()), now) as ours:
+        if not ours:
+            return
+        is_refreshed = _work(now, began)
+    if not is_refreshed or _is_stopping():
+        return
+    # Ticks that came meanwhile found this one at work, and nothing to do.
+    if time.monotonic() - began >= MINUTE or jobs.are_waiting(timezone.now()):
+        queue.put_tick()
+
+
+def _work(now: datetime, began: float) -> bool:
+    """All parts of a tick, in order; whether the refresh among them had its round."""
+    longest = timedelta(seconds=queue.task_timeout())
+    is_refreshed, refreshed_at = False, now
 
     def left(least: float, most: float) -> timedelta:
-        return timedelta(seconds=max(least, min(most, 55.0 - (time.monotonic() - began))))
+        return timedelta(seconds=max(least, min(most, MINUTE - (time.monotonic() - began))))
+
+    def refreshes() -> None:
+        nonlocal is_refreshed, refreshed_at
+        taken = timedelta(seconds=time.monotonic() - began)
+        span = max(LEAST_REFRESH, refresh.CLAIMING - taken)
+        is_refreshed = refresh.tick(span, stopping=_is_stopping) is not None
+        refreshed_at = timezone.now()
+
+    def gives_way() -> bool:
+        return _is_stopping() or jobs.is_begun_since(refreshed_at)
 
     _each(
-        succession.settle,
         queue.forget_leases,
         lambda: fetches.give_up(queued_before=now - QUEUED_LIMIT, started_before=now - 2 * longest),
         lambda: fetches.prune(now),
@@ -135,10 +169,15 @@ def _tick() -> None:
         lambda: digest.make(now, trouble.lines),
         lambda: delivery.prune(now),
         lambda: delivery.send_due(now),
-        lambda: refresh.tick(stopping=is_stopping),
-        lambda: mxcheck.tick(left(LEAST_MX_CHECK, MX_CHECK), stopping=is_stopping),
-        lambda: probing.tick(left(LEAST_PROBE, PROBE), stopping=is_stopping),
+        refreshes,
+        lambda: mxcheck.tick(left(LEAST_MX_CHECK, MX_CHECK), stopping=gives_way),
+        lambda: probing.tick(left(LEAST_PROBE, PROBE), stopping=gives_way),
     )
+    return is_refreshed
+
+
+def _is_stopping() -> bool:
+    return stopping.is_announced(settings.MTASTS.data_dir / "run")
 
 
 def _each(*steps: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ import pydoc
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,12 +14,25 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
-from policies import cache, fetches, heartbeats, mxcheck, probing, queue, summary, tasks
+from policies import (
+    cache,
+    fetches,
+    heartbeats,
+    jobs,
+    leases,
+    mxcheck,
+    probing,
+    queue,
+    refresh,
+    summary,
+    tasks,
+)
 from policies.alerts import delivery
-from policies.models import Fetch, Heartbeat, PolicyRecord
+from policies.models import Fetch, Heartbeat, Job, PolicyRecord
 from policies.mtasts import parse_domain
 from policies.mtasts.errors import DNSError, FetchError, NoRecordError, PolicySyntaxError
 from policies.querysets import UNUSED
+from policies.refresh import Counts
 from tests.worlds import ENFORCE, TESTING, Script, policy, record
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +53,11 @@ def work() -> None:
         assert callable(function), task["func"]
         function(*task["args"], **task["kwargs"])
         waiting.delete()
+
+
+def waiting_ticks() -> int:
+    tasks_ = [SignedPackage.loads(waiting.payload) for waiting in OrmQ.objects.all()]
+    return sum(task["func"] == queue.TICK for task in tasks_)
 
 
 class TestRefetch:
@@ -155,6 +174,82 @@ class TestTick:
             tasks.tick()
         assert PolicyRecord.objects.get().mode == "testing"
         assert probed
+
+    def test_a_second_one_ends_at_once_while_one_is_at_work(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        done: list[str] = []
+
+        def refreshes(*_args: object, **_options: object) -> Counts:
+            done.append("refresh")
+            if len(done) == 1:
+                tasks.tick()
+            return Counts()
+
+        monkeypatch.setattr(refresh, "tick", refreshes)
+        monkeypatch.setattr(mxcheck, "tick", lambda *_args, **_options: done.append("mx"))
+        monkeypatch.setattr(probing, "tick", lambda *_args, **_options: done.append("probe"))
+        tasks.tick()
+        assert done == ["refresh", "mx", "probe"]
+        assert waiting_ticks() == 0
+        tasks.tick()
+        assert len(done) == 6
+
+    def test_one_that_took_all_of_its_minute_is_followed_at_once(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tasks, "MINUTE", 0.0)
+        tasks.tick()
+        assert waiting_ticks() == 1
+
+    def test_one_whose_refresh_pauses_is_not(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tasks, "MINUTE", 0.0)
+        leases.pause(jobs.LEASE, script.now() + timedelta(hours=1))
+        tasks.tick()
+        assert waiting_ticks() == 0
+
+    def test_what_goes_before_the_refresh_takes_from_its_time_but_never_all_of_it(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now, spans, took = [0.0], [], [0.0]
+
+        def refreshes(span: timedelta, **_options: object) -> Counts:
+            spans.append(span.total_seconds())
+            return Counts()
+
+        def send(_now: object) -> None:
+            now[0] += took[0]
+
+        monkeypatch.setattr(tasks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        monkeypatch.setattr(refresh, "tick", refreshes)
+        monkeypatch.setattr(delivery, "send_due", send)
+        for took[0] in (0.0, 20.0, 90.0):
+            tasks.tick()
+        assert spans == [50.0, 30.0, 20.0]
+
+    def test_a_bulk_refetch_that_comes_after_its_refresh_begins_at_once(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache.upsert("example.org", "1", policy(), ENFORCE)
+        script.publish(TESTING)
+        gives_way = []
+
+        def checks(_span: timedelta, *, stopping: Callable[[], bool]) -> None:
+            gives_way.append(stopping())
+            tasks.request_refetch_of_many(PolicyRecord.objects.all(), "all", None)
+            work()  # its tick finds this one at work
+            gives_way.append(stopping())
+
+        with monkeypatch.context() as during:
+            during.setattr(mxcheck, "tick", checks)
+            tasks.tick()
+        assert gives_way == [False, True]
+        assert not script.fetches
+        work()
+        assert script.fetches == ["example.org"]
+        assert Job.objects.get().state == "done"
 
     @pytest.mark.parametrize(
         ("state", "age", "is_given_up"),

@@ -101,6 +101,57 @@ def test_all_policy_hosts_hang(served: Lab, make_product: MakeProduct, domains: 
     whole.check(product, domains)
 
 
+def test_operators_wait_for_no_refresh_of_hosts_that_hang(
+    served: Lab, make_product: MakeProduct
+) -> None:
+    from tests.lab.replies import Silence
+
+    product = make_product(
+        MTASTS_FETCH_TIMEOUT="60", MTASTS_MAX_PER_ADDRESS="2", REFRESH_THREADS="16", WORKERS="2"
+    )
+    good, look = served.https_default, served.dns_default
+    assert good is not None
+    assert look is not None
+    answering: set[str] = set()
+
+    def serve(sni: str) -> Served | None:
+        return good(sni) if sni in answering else _with(good(sni), Silence("accept"))
+
+    def at_one_address(name: str, type_: str) -> Answer | None:
+        answer = look(name, type_)
+        return answers().Records(served.addresses[0]) if answer and type_ == "A" else answer
+
+    served.https_default, served.dns_default = serve, at_one_address
+    product.start()
+    wait_until(lambda: len(_held_by_the_refresh(product)) >= 64, 30)
+    for _ in range(3):
+        product.tick()
+    chosen = [_held_by_the_refresh(product)[-1], "d900.lab.test"]
+    answering |= {f"mta-sts.{domain}" for domain in chosen}
+    for domain in chosen:
+        product.call(
+            "from policies import tasks; from policies.mtasts import parse_domain;"
+            f" tasks.request_refetch(parse_domain({domain!r}), None)"
+        )
+    # Hosts hang for a minute, and so would whoever waited for them.
+    wait_until(lambda: len(_refetched(product)) == 2, 25)
+    assert set(_refetched(product)) == {(each, "fetched") for each in chosen}
+    assert len(_held_by_the_refresh(product)) >= 16
+
+
+def _held_by_the_refresh(product: Product) -> list[str]:
+    found = product.database.rows(
+        "SELECT domain FROM policies_policyrecord WHERE claim LIKE '%:refresh' ORDER BY id"
+    )
+    return [domain for (domain,) in found]
+
+
+def _refetched(product: Product) -> list[tuple[str, str]]:
+    return product.database.rows(
+        "SELECT domain, outcome FROM policies_fetch WHERE source = 'operator' AND state = 'done'"
+    )
+
+
 def _with(found: Served | None, behaviour: Behaviour) -> Served | None:
     return replace(found, behaviour=behaviour) if found else None
 
