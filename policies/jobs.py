@@ -51,6 +51,13 @@ def begin_refetch(chosen: PolicyRecordQuerySet, description: str, user: User | N
     return job
 
 
+def requesters(numbers: set[int]) -> dict[int, int | None]:
+    """The users who asked for these jobs, by the job's number; None for nobody who is known."""
+    if not numbers:
+        return {}
+    return dict(Job.objects.filter(pk__in=numbers).values_list("pk", "requested_by"))
+
+
 def stop(job: Job) -> bool:
     """Take on no more of a job; whether it was running. What is under way ends by itself.
 

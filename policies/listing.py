@@ -292,13 +292,15 @@ def _state(state: str, now: datetime) -> Condition:
 class Page(Generic[T]):
     """Some rows, and the cursors of what lies around them; empty where nothing does.
 
-    `order`: the field by which they are sorted, where a page may choose it.
+    `order`: the field by which they are sorted, where a page may choose it. `total`: how many rows
+    there are on all pages, where that was counted.
     """
 
     rows: list[T]
     before: str = ""
     after: str = ""
     order: str = ""
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,13 +340,16 @@ def page(
     after: str = "",
     before: str = "",
     size: int = PAGE,
+    counting: bool = False,
 ) -> Page[T]:
     """The rows that meet all conditions, after or before a cursor.
 
     The first ones for none, for one that is none of ours, and where all those have gone meanwhile.
     In another order than that of `sort` where too many rows match to find the first ones so.
+    `counting`: all that match are counted where an index finds few, for one more query.
     """
     narrowed = narrow(records, conditions, sort.field)
+    total = narrowed.records.count() if counting and narrowed.few else None
     sort = next(each for each in SORTS.values() if each.field == narrowed.order)
     back = Cursor.read(before, sort) if before else None
     cursor = back or (Cursor.read(after, sort) if after else None)
@@ -353,7 +358,7 @@ def page(
         cursor = back = None
         found = _read(narrowed, sort, None, size + 1, back=False)
     if not found:
-        return Page([], order=sort.field)
+        return Page([], order=sort.field, total=total)
     more = len(found) > size
     found = found[:size]
     if back:
@@ -365,6 +370,7 @@ def page(
         before=_cursor(found[0], sort) if has_before else "",
         after=_cursor(found[-1], sort) if has_after else "",
         order=sort.field,
+        total=total,
     )
 
 

@@ -320,6 +320,7 @@ def _write(batch: list[Worked], progress: jobs.Progress) -> None:
     with transaction.atomic():
         told = _still_ours([each for each in batch if each.version or each.sighting])
         _end_jobs(batch, progress)
+        _name_requesters(batch)
         PolicyRecord.objects.write_claimed(kept, COLUMNS)
         history.save([worked.version for worked in told if worked.version is not None])
         # Other patterns, or an operator's wish: whether the mail hosts fit is to be asked anew.
@@ -361,6 +362,14 @@ def _end_jobs(batch: list[Worked], progress: jobs.Progress) -> None:
                 pk__in=[row.pk for row in ended], claim__in={row.claim for row in ended}, job=job
             ).update(job=None)
         progress.ended(job, number, failed=failed)
+
+
+def _name_requesters(batch: list[Worked]) -> None:
+    """The fetches of a job were asked for by whoever asked for the job."""
+    users = jobs.requesters({worked.job for worked in batch if worked.job is not None})
+    for worked in batch:
+        if worked.job is not None and worked.fetch is not None:
+            worked.fetch.requested_by_id = users.get(worked.job)
 
 
 def _save_late(worked: Worked) -> None:

@@ -53,6 +53,14 @@ def tiles(counts: Mapping[str, int], filters: Filters) -> list[Tile]:
     ]
 
 
+def number(counts: Mapping[str, int], filters: Filters) -> int | None:
+    """How many policies these filters left when they were counted; None where no tile says so."""
+    if not filters.any:
+        return counts.get("cached", 0) + counts.get("backoff", 0)
+    keys = (key for _, key, wanted, _ in _TILES if filters == Filters(**wanted, sort=filters.sort))
+    return next((counts.get(key, 0) for key in keys), None)
+
+
 def chips(filters: Filters) -> list[Chip]:
     """The filters in force, each with a way out."""
     found = []

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
 from policies import cache, claiming, holders, jobs, refresh, rows, world
 from policies.models import Fetch, Job, PolicyRecord, PolicyVersion
@@ -233,6 +234,19 @@ class TestJobs:
         job.refresh_from_db()
         assert (job.done, job.state) == (0, "running")
         assert PolicyRecord.objects.get().job == job.pk
+
+    def test_its_fetches_were_asked_for_by_whoever_asked_for_the_job(self, script: Script) -> None:
+        user = User.objects.create_user("anna")
+        cached("asked.example", refresh_due=NOON + MINUTE)
+        cached("due.example", refresh_due=NOON - MINUTE)
+        cached("gone.example", refresh_due=NOON + MINUTE)
+        script.publish(TESTING)
+        asked = PolicyRecord.objects.filter(domain="asked.example")
+        jobs.begin_refetch(asked, "", user)
+        jobs.begin_refetch(PolicyRecord.objects.filter(domain="gone.example"), "", None)
+        refresh.run()
+        by = dict(Fetch.objects.values_list("domain", "requested_by__username"))
+        assert by == {"asked.example": "anna", "due.example": None, "gone.example": None}
 
     def test_a_row_that_a_job_has_already_is_left_to_it(self, script: Script) -> None:
         cached("a.example")

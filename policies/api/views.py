@@ -65,7 +65,8 @@ def policies(request: HttpRequest) -> Object:
         sort,
         filters.conditions(now),
         size=asked.limit,
-        **places,
+        after=places["after"],
+        before=places["before"],
     )
     items = [shapes.policy(record, now) for record in page.rows]
     return _page(asked, items, page)

@@ -54,20 +54,28 @@ SELECTED_LIMIT = 500
 """Domains that one selection may hold; the list shows 50 a page."""
 
 
+SOON, LATER = 1, 4
+"""Seconds until an open row asks for itself again. A job has rows by the thousand, which wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A policy and its last fetch by an operator, as the list shows them."""
+    """A policy and its last fetch by an operator, as the list shows them.
+
+    `state`: what its fetch is doing, where one is open; empty where none is.
+    """
 
     record: PolicyRecord
     fetch: Fetch | None
     outcome: words.Outcome | None
     expired: bool
+    state: str
     exception: Rule | None = None
 
     @property
-    def state(self) -> str:
-        """The class of the table row: what the fetch is doing, where one is open."""
-        return self.fetch.state if self.fetch and self.fetch.is_open else ""
+    def pace(self) -> int:
+        """Seconds until the row asks for itself again."""
+        return SOON if self.fetch and self.fetch.is_open else LATER
 
     @property
     def alerts(self) -> str:
@@ -126,6 +134,7 @@ def index(request: HttpRequest) -> HttpResponse:
         filters.conditions(now),
         after=request.GET.get("after", ""),
         before=request.GET.get("before", ""),
+        counting=True,
     )
     order = next(name for name, sort in listing.SORTS.items() if sort.field == page.order)
     rows = _rows(page.rows)
@@ -146,6 +155,7 @@ def index(request: HttpRequest) -> HttpResponse:
             "uses": listing.USED,
             "states": listing.STATES,
             "rows": rows,
+            "matching": _matching(page, filters, counts.counts),
             "open": any(row.state for row in rows),
             "first": filters.query() if page.before else "",
             "previous": page.before and f"{filters.query(before=page.before)}",
@@ -171,7 +181,7 @@ def changed(request: HttpRequest) -> HttpResponse:
 @require_safe
 @permission_required(VIEW, raise_exception=True)
 def row(request: HttpRequest, domain: str) -> HttpResponse:
-    """One row of the list, which asks for itself again while its fetch is open."""
+    """One row of the list, which asks for itself again while a fetch of it is open."""
     try:
         record = _find(domain)
     except Http404:
@@ -199,7 +209,7 @@ def detail(request: HttpRequest, domain: str) -> HttpResponse:
             "outcome": _outcome(record),
             "failure": words.outcome("sts", record.failure_type, record.failure_reason),
             "fetches": fetches,
-            "open_fetch": open_fetch,
+            "doing": _doing(record, open_fetch, now),
             "bad_line": _bad_line(record, fetches),
             "history": outcomes.history(record.domain, now),
             "alerts": alert_listing.of_policy(record),
@@ -293,6 +303,18 @@ def _find(domain: str) -> PolicyRecord:
         raise Http404(f"No policy of {domain} is cached.") from error
 
 
+def _matching(
+    page: listing.Page[PolicyRecord], filters: listing.Filters, counts: dict[str, int]
+) -> str:
+    """How many policies match, as far as that is known without counting them all; else empty."""
+    if not (page.before or page.after):
+        return f"{len(page.rows):,}"
+    if page.total is not None:
+        return f"{page.total:,}"
+    number = tiles.number(counts, filters)
+    return "" if number is None else f"≈ {number:,}"
+
+
 def _rows(records: list[PolicyRecord]) -> list[Row]:
     """With each one's open fetch, or the last one that an operator asked for: two queries."""
     # By the index of sources, SQLite would read all that operators ever asked for.
@@ -309,10 +331,21 @@ def _rows(records: list[PolicyRecord]) -> list[Row]:
             latest.get(record.domain),
             _outcome(record),
             not record.is_valid(now),
+            _doing(record, latest.get(record.domain), now),
             excepted.get(record.domain),
         )
         for record in records
     ]
+
+
+def _doing(record: PolicyRecord, fetch: Fetch | None, now: datetime) -> str:
+    """What a fetch that an operator asked for, by itself or with a job, is doing; else empty."""
+    if fetch is not None and fetch.is_open:
+        return fetch.state
+    if record.job is None:
+        return ""
+    is_claimed = record.claimed_until is not None and record.claimed_until > now
+    return Fetch.State.RUNNING if is_claimed else Fetch.State.QUEUED
 
 
 def _outcome(record: PolicyRecord) -> words.Outcome | None:

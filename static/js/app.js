@@ -101,6 +101,19 @@ function onChange(event) {
   }
 }
 
+// A request about several ticked rows is asked for first, in the dialog that its button names.
+function askFirst(event) {
+  const dialog = document.getElementById(event.target.dataset.ask ?? "");
+  const picked = document.querySelectorAll("[data-pick]:checked").length;
+  if (!(dialog instanceof HTMLDialogElement) || picked < 2) return;
+  event.preventDefault();
+  dialog.querySelector("[data-count]").textContent = picked;
+  dialog.returnValue = "";
+  const answered = () => dialog.returnValue === "yes" && event.detail.issueRequest(true);
+  dialog.addEventListener("close", answered, { once: true });
+  dialog.showModal();
+}
+
 let left = ""; // the id of a row that is being replaced while something in it has the focus
 
 function rememberFocus(event) {
@@ -116,6 +129,7 @@ function restoreFocus() {
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", onClick);
 document.addEventListener("change", onChange);
+document.addEventListener("htmx:confirm", askFirst);
 document.addEventListener("htmx:beforeSwap", rememberFocus);
 document.addEventListener("htmx:afterSettle", restoreFocus);
 document.addEventListener("htmx:afterSettle", countPicked);

@@ -123,7 +123,7 @@ def test_an_alert(product: Product, pk: str, open_page: Open) -> None:
 
 def test_a_bulk_action_that_asks(pk: str, open_page: Open) -> None:
     page = open_page("/policies/?q=axe.example", bypass_csp=True)
-    page.get_by_role("button", name="Delete all that match…").click()
+    page.get_by_role("button", name="Delete all 3 that match…").click()
     page.get_by_role("heading", name="Delete 3 policies?").wait_for()
     assert in_light_and_dark(page) == []
 

@@ -97,7 +97,7 @@ def test_the_keyboard_alone_reaches_everything_and_the_focus_is_seen(
                     getComputedStyle(one).outlineStyle]; }""")
         assert outline != "none" or not name, name
         reached.add(name)
-    assert {"q", "mode", "state", "Filter", "Refetch selected", *KEYS} <= reached
+    assert {"q", "mode", "state", "Filter", "Refetch selected…", *KEYS} <= reached
 
 
 def test_without_scripts_a_refetch_works_and_the_page_follows_it(

@@ -106,11 +106,64 @@ def test_ticked_rows_are_refetched_together(product: Product, open_page: Open) -
     for domain in ("one.ticked.example", "three.ticked.example"):
         page.get_by_role("checkbox", name=f"Select {domain}").check()
     expect(page.get_by_text("2 selected")).to_be_visible()
-    page.get_by_role("button", name="Refetch selected").click()
+    ask = page.get_by_role("button", name="Refetch selected…")
+    ask.click()
+    dialog = page.get_by_role("dialog", name="Refetch 2 policies?")
+    expect(dialog).to_contain_text("A policy whose fetch fails stays as it is")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    ask.click()
+    dialog.get_by_role("button", name="Refetch").click()
     expect(page.locator("#said")).to_have_text("Refetch: 2 queued.")
     for domain in ("one.ticked.example", "three.ticked.example"):
         expect(row(page, domain)).to_contain_text("fetched")
     expect(row(page, "two.ticked.example")).not_to_contain_text("fetched")
+
+
+def test_one_ticked_row_is_refetched_without_a_question(product: Product, open_page: Open) -> None:
+    publish(product, "alone.ticked2.example", "other.ticked2.example")
+    product.ask("alone.ticked2.example", "other.ticked2.example")
+    page = open_page("/policies/?q=ticked2.example")
+    page.get_by_role("checkbox", name="Select alone.ticked2.example").check()
+    page.get_by_role("button", name="Refetch selected…").click()
+    expect(page.locator("#said")).to_have_text("Refetch: 1 queued.")
+    expect(row(page, "alone.ticked2.example")).to_contain_text("fetched")
+
+
+def test_all_that_match_are_refetched_before_one_s_eyes(product: Product, open_page: Open) -> None:
+    names = [f"{name}.seen.example" for name in ("a", "b", "c")]
+    publish(product, *names)
+    product.ask(*names)
+    page = open_page("/policies/?q=.seen.example&sort=domain")
+    with product.lab.gate() as gate:
+        product.lab[names[1]].behaviour = replies.Held(gate)
+        page.get_by_role("button", name="Refetch all 3 that match…").click()
+        page.get_by_role("button", name="Refetch", exact=True).click()
+        expect(page.locator(".messages")).to_contain_text("Refetch: 3 queued as job")
+        gate.wait_for_arrivals(timeout=30)
+        expect(row(page, names[0])).to_contain_text("fetched", timeout=15_000)
+        expect(row(page, names[1])).to_contain_text("running", timeout=15_000)
+    expect(row(page, names[1])).to_contain_text("fetched", timeout=15_000)
+    expect(page.locator("tr[data-row] th")).to_have_text(names)
+    page.goto("/fetches/?domain=a.seen.example")
+    expect(page.locator("tr[data-row]").first).to_contain_text(f"operator {USER}")
+
+
+def test_a_question_that_was_answered_is_not_answered_again_by_going_back(
+    product: Product, open_page: Open
+) -> None:
+    publish(product, "a.back.example", "b.back.example", "late.back.example")
+    product.ask("a.back.example", "b.back.example")
+    page = open_page("/policies/?q=.back.example")
+    page.get_by_role("button", name="Delete all 2 that match…").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.locator(".messages")).to_contain_text("Forgotten: 2 policies.")
+    product.ask("late.back.example")
+    page.go_back()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    # A browser that kept the page sends the answer again; one that asks anew is told of the new.
+    expect(page.locator("main")).to_contain_text("answered this question already")
+    expect(page.locator("tr[data-row] th")).to_have_text(["late.back.example"])
 
 
 def test_all_rows_of_the_page_are_ticked_at_once(product: Product, open_page: Open) -> None:

@@ -152,7 +152,7 @@ def refetch_the_fleet(product: Product, page: Page) -> None:
     product.lab[FLEET[2]].behaviour = replies.Serve(status=500)
     with product.lab.gate() as gate:
         product.lab[held].behaviour = replies.Held(gate)
-        press(page, page.get_by_role("button", name="Refetch all that match…"))
+        press(page, page.get_by_role("button", name="Refetch all 5 that match…"))
         expect(page.get_by_role("heading", name="Refetch 5 policies?")).to_be_visible()
         press(page, page.get_by_role("button", name="Refetch", exact=True))
         expect(page.locator(".messages")).to_contain_text("Refetch: 5 queued as job")

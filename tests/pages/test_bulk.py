@@ -21,7 +21,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from mtastsweb import login
-from policies import questions, queue, summary
+from policies import narrowing, questions, queue, summary
 from policies.models import Change, Fetch, Job, Lease, PolicyRecord
 from policies.views import bulk
 from tests.pages import making
@@ -158,6 +158,65 @@ class TestDelete:
         page = as_("operator").post("/policies/bulk/delete/", {"all": "1"}, follow=True)
         assert b"Nothing was deleted: narrow the filters" in page.content
         assert len(names()) == 3
+
+
+class TestAllThatMatch:
+    """The list says how many that is, as far as it is known without counting a million rows."""
+
+    def test_is_a_number_where_a_page_holds_all(self, as_: As) -> None:
+        making.many(3)
+        page = as_("operator").get("/policies/?q=d0").content.decode()
+        assert "Refetch all 3 that match…" in page
+        assert "Delete all 3 that match…" in page
+
+    def test_is_a_number_where_an_index_finds_few(self, as_: As) -> None:
+        making.many(60)
+        making.record("late.example", mode="testing")
+        page = as_("operator").get("/policies/?mode=enforce&sort=domain").content.decode()
+        assert "Refetch all 60 that match…" in page
+
+    def test_is_about_a_number_where_a_tile_has_counted_it(self, as_: As) -> None:
+        making.many(60)
+        summary.count(timezone.now())
+        client = as_("operator")
+        for address in ("/policies/", "/policies/?mode=enforce"):
+            assert "Delete all ≈ 60 that match…" in client.get(address).content.decode()
+
+    def test_is_not_known_where_that_would_take_too_long(
+        self, as_: As, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(narrowing, "FEW", 10)
+        making.many(60)
+        page = as_("operator").get("/policies/?mode=enforce&state=valid").content.decode()
+        assert "Refetch all that match…" in page
+
+
+class TestRowsOfAJob:
+    def test_show_what_becomes_of_them_and_ask_again_until_it_has_ended(self, as_: As) -> None:
+        making.many(2)
+        client = as_("operator")
+        confirm(client, "/policies/bulk/refetch/", {"all": "1"})
+        page = client.get("/policies/").content.decode()
+        assert page.count('class="queued" hx-get=') == 2
+        assert '<noscript><meta http-equiv="refresh"' in page
+        assert "Refetch d000000.example" not in page  # its button
+        address = "/policies/d000000.example/"
+        one = PolicyRecord.objects.filter(domain="d000000.example")
+        one.update(claim="x", claimed_until=timezone.now() + making.DAY)
+        assert 'class="running" hx-get=' in client.get(f"{address}row/").content.decode()
+        assert 'id="policy" hx-get=' in client.get(address).content.decode()
+        one.update(job=None, claim="", claimed_until=None)
+        row = client.get(f"{address}row/").content.decode()
+        assert "hx-get" not in row
+        assert "Refetch d000000.example" in row
+        assert 'id="policy" hx-get=' not in client.get(address).content.decode()
+
+    def test_are_free_again_once_it_is_stopped(self, as_: As) -> None:
+        making.many(2)
+        client = as_("operator")
+        confirm(client, "/policies/bulk/refetch/", {"all": "1"})
+        client.post(f"/jobs/{Job.objects.get().pk}/stop/")
+        assert "queued" not in client.get("/policies/d000000.example/row/").content.decode()
 
 
 class TestQuestion:

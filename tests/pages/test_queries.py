@@ -59,19 +59,20 @@ def excepted(count: int) -> None:
 PAGES: list[tuple[str, str, Callable[[int], object], int]] = [
     # A page of rows, their fetches, their exceptions, the tiles' counts and the newest change.
     ("/policies/", "operator", making.many, WHO + PAUSE + MAY + 5),
-    # The same, and a count for each condition that has an index.
+    # The same, a count for each condition that has an index, and one of all that match.
     (
         "/policies/?q=d0&mode=enforce&state=valid&sort=domain",
         "operator",
         making.many,
-        WHO + PAUSE + MAY + 5 + 2,
+        WHO + PAUSE + MAY + 5 + 3,
     ),
     ("/policies/d000000.example/row/", "operator", making.many, WHO + MAY + 3),
     # The row, its fetches, its outcomes by day and by cause, its versions, what people did, its
     # mail hosts, whether they are probed, its exceptions.
     ("/policies/one.example/", "operator", fetches, WHO + PAUSE + MAY + 9),
-    # What fails, certificates, mail hosts and their policies, exceptions, lookups.
-    ("/trouble/", "viewer", troubles, WHO + PAUSE + MAY + 7),
+    # What fails, certificates, mail hosts, their probes and policies, exceptions that count for
+    # these and those that end, lookups.
+    ("/trouble/", "viewer", troubles, WHO + PAUSE + MAY + 8),
     # A page of exceptions; the form asks nothing more than whether there is one already.
     ("/exceptions/", "operator", excepted, WHO + PAUSE + MAY + 1),
     ("/exceptions/?state=ended&q=x&action=skip", "viewer", excepted, WHO + PAUSE + MAY + 1),
