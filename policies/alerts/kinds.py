@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 
@@ -73,7 +74,7 @@ class Kind(StrEnum):
     @property
     def bit(self) -> int:
         """Its place in a row's sum of open kinds."""
-        return 1 << list(Kind).index(self)
+        return _BITS[self]
 
 
 RECORD = frozenset({Kind.RECORD_GONE, Kind.RECORD_BROKEN})
@@ -84,6 +85,8 @@ FETCH = frozenset({Kind.HOST_GONE, Kind.CERTIFICATE_REFUSED, Kind.POLICY_INVALID
 
 NOTICES = frozenset({Kind.ENFORCE_TO_TESTING, Kind.MAX_AGE_CUT, Kind.MX_WIDENED})
 
+_BITS = {kind: 1 << place for place, kind in enumerate(Kind)}
+
 ALL_BITS = sum(kind.bit for kind in Kind)
 
 
@@ -91,6 +94,7 @@ def bits(kinds: frozenset[Kind]) -> int:
     return sum(kind.bit for kind in kinds)
 
 
+@cache  # no more than there are sums
 def of_bits(number: int) -> frozenset[Kind]:
     return frozenset(kind for kind in Kind if number & kind.bit)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import idna
 
@@ -18,6 +19,9 @@ MAX_NAME = 253
 
 MAX_LABEL = 63
 """Octets of one label."""
+
+KEPT = 4096
+"""Names that are remembered as they were read: pages and lookups read each of theirs many times."""
 
 _LDH = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _LDH_OR_UNDERSCORE = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
@@ -74,6 +78,7 @@ class Domain:
         return name
 
 
+@lru_cache(maxsize=KEPT)
 def parse_domain(name: str) -> Domain:
     """The domain that `name` means: A- or U-labels, any case, one trailing dot at most.
 
@@ -84,6 +89,7 @@ def parse_domain(name: str) -> Domain:
     return Domain(".".join(ascii_labels), ".".join(unicode_labels))
 
 
+@lru_cache(maxsize=KEPT)
 def parse_host(name: str) -> str:
     """The A-label form of an MX host's name, which may hold underscores, unlike a domain's.
 

@@ -150,7 +150,10 @@ def _how_pip_gets_packages() -> tuple[dict[str, str], list[Path], list[str]]:
         environ[name] = " ".join(
             f"/srv/{_path(word).name}" if word in files else word for word in value.split()
         )
-    return environ, sorted(map(_path, files)), sorted(str(_path(word)) for word in words - files)
+    directories = {_path(word) for word in words - files}
+    # What an index of packages names lies beside it.
+    whole = {each.parent if each.name == "simple" else each for each in directories}
+    return environ, sorted(map(_path, files)), sorted(map(str, whole))
 
 
 def _path(word: str) -> Path:
