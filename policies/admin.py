@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.utils.functional import cached_property
 
-from policies import cache, exceptions, listing, tasks, tokens
+from policies import audit, cache, exceptions, listing, tasks, tokens
 from policies.exception_forms import PolicyExceptionForm, powers
 from policies.forms import PolicyRecordForm
 from policies.models import ApiToken, Fetch, PolicyException, PolicyRecord
@@ -255,17 +255,18 @@ class PolicyRecordAdmin(admin.ModelAdmin):
         """Have workers fetch the selected policies now; those of many pages as a job."""
         user: Any = request.user
         if request.POST.get("select_across") == "1":
+            if not queryset.filter(job=None).exists():
+                says = "All of them are queued already; nothing was added."
+                self.message_user(request, says, messages.WARNING)
+                return
             job = tasks.request_refetch_of_many(queryset, "all that matched in the admin", user)
-            LogEntry.objects.log_actions(
-                user.pk, [job], ADDITION, change_message=f"Refetch of {job.total} policies."
-            )
+            audit.log(user, [job], ADDITION, f"Refetch of {job.total} policies.")
             self.message_user(request, f"Refetch: {job.total:,} queued as job {job.pk}.")
             return
         records = list(queryset)
-        queued = sum(tasks.request_refetch(record.name, user)[1] for record in records)
-        LogEntry.objects.log_actions(
-            user.pk, records, CHANGE, change_message="Asked for a refetch."
-        )
+        asked = [record for record in records if tasks.request_refetch(record.name, user)[1]]
+        audit.log_each(user, [(record, "Asked for a refetch.") for record in asked], CHANGE)
+        queued = len(asked)
         already = len(records) - queued
         says = f"Refetch: {queued} queued" + (f", {already} queued already." if already else ".")
         self.message_user(request, says, messages.SUCCESS if queued else messages.WARNING)

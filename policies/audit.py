@@ -44,6 +44,19 @@ def log_each(by: Any, said: Sequence[tuple[Model, str]], flag: int) -> None:
     LogEntry.objects.bulk_create(entries, batch_size=BATCH)
 
 
+def log_about(by: Any, kind: type[Model], what: str, flag: int, says: str) -> None:
+    """One entry about what `what` names: a row of this kind that is not there yet, or so many rows
+    that an entry for each would hide all others."""
+    user = by if by is not None else _command_line()
+    LogEntry.objects.create(
+        user_id=user.pk,
+        content_type=ContentType.objects.get_for_model(kind),
+        object_repr=what[:200],
+        action_flag=flag,
+        change_message=says,
+    )
+
+
 def _command_line() -> User:
     # The log wants a user for each entry.
     user, _ = User.objects.get_or_create(

@@ -7,6 +7,7 @@ import secrets
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.admin.models import ADDITION
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.http.request import split_domain_port, validate_host
@@ -14,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mtastsweb.values import Address
+from policies import audit
 from policies.audit import COMMAND_LINE
 from policies.models import SetupLink
 
@@ -79,7 +81,9 @@ def use(token: str, username: str, password: str) -> User:
         deleted, _ = links.delete()
         if not deleted or not is_open():
             raise SetupClosed("the link is used or older than an hour")
-        return User.objects.create_superuser(username=username, password=password)
+        user = User.objects.create_superuser(username=username, password=password)
+        audit.log(user, [user], ADDITION, "Made by the setup link, as one who may do everything.")
+        return user
 
 
 def _digest(token: str) -> str:

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from django.contrib.admin.models import ADDITION
 from django.core.management.base import CommandParser, OutputWrapper
 from django.utils import timezone
 
-from policies import cache, exports
+from policies import audit, cache, exports
 from policies.models import PolicyRecord
 from policies.moving import plan as planning
 from policies.moving.fetching import Progress, look_up
@@ -62,6 +63,7 @@ def run_import(
     adopted, progress, status = 0, Progress(len(plan.fetch)), 0
     if yes:
         adopted = cache.adopt(plan.adopt)
+        _log(source, plan, adopted)
         progress, status = _look_up(err, plan, rate)
     if as_json:
         out.write(json.dumps(_counts(plan, adopted, progress, done=yes)))
@@ -82,6 +84,13 @@ def run_export(out: OutputWrapper, *, format_: str) -> int:
     for line in lines:
         out.write(line, ending="")
     return 0
+
+
+def _log(source: str, plan: planning.Plan, adopted: int) -> None:
+    """Once and before the look-ups, which may take hours and be interrupted."""
+    if adopted or plan.fetch:
+        says = f"Imported from {source}; {len(plan.fetch):,} domains are looked up."
+        audit.log_about(None, PolicyRecord, f"{adopted:,} policies", ADDITION, says)
 
 
 def _look_up(err: OutputWrapper, plan: planning.Plan, rate: int) -> tuple[Progress, int]:

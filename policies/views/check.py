@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.admin.models import ADDITION, CHANGE
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -16,7 +17,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from policies import exceptions, tasks
+from policies import audit, exceptions, tasks
 from policies.check import kept, runs
 from policies.check.findings import Finding, Stage
 from policies.models import PolicyRecord
@@ -107,6 +108,13 @@ def store(request: HttpRequest) -> HttpResponse:
             error=f"Nothing was stored. This is no domain name: {error}.",
         )
     fetch, created = tasks.request_refetch(name, _user(request))
+    if created:
+        says = "Asked for a fetch, to store the policy."
+        row = PolicyRecord.objects.filter(domain=name.unicode).only("domain").first()
+        if row is not None:
+            audit.log(_user(request), [row], CHANGE, says)
+        else:
+            audit.log_about(_user(request), PolicyRecord, name.unicode, ADDITION, says)
     said = "is queued" if created else f"is {fetch.state} already; nothing was added"
     messages.success(request, f"The fetch of {fetch.domain} {said}.")
     return HttpResponseRedirect(f"{reverse('policies:fetches')}?domain={name.ascii}", status=303)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.models import CHANGE
 from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from policies import jobs, leases
+from policies import audit, jobs, leases
 from policies.models import Job
 from policies.views.policies import REFETCH, VIEW
 
@@ -54,8 +54,11 @@ def _row(job: Job, now: datetime) -> Row:
 @require_safe
 @permission_required(VIEW, raise_exception=True)
 def panel(request: HttpRequest) -> HttpResponse:
-    """The panel alone, which asks for itself again while something runs."""
-    return render(request, "jobs/panel.html", overview(timezone.now()))
+    """`/jobs/`: a page, or for a page that has it already the panel alone, which asks for itself
+    again while something runs."""
+    is_piece = request.headers.get("HX-Request") == "true"
+    template = "jobs/panel.html" if is_piece else "jobs/page.html"
+    return render(request, template, overview(timezone.now()))
 
 
 @require_POST
@@ -66,8 +69,9 @@ def stop(request: HttpRequest, pk: int) -> HttpResponse:
     if job is None or not jobs.stop(job):
         messages.warning(request, "This job has ended already; nothing was stopped.")
     else:
-        _log(request, job, "Stopped.")
-        pause = " The periodic refresh pauses for an hour." if job.kind == "refresh" else ""
+        is_refresh = job.kind == Job.Kind.REFRESH
+        _log(request, job, "Stopped; the refresh pauses for an hour." if is_refresh else "Stopped.")
+        pause = " The periodic refresh pauses for an hour." if is_refresh else ""
         messages.success(request, f"Job {pk} is stopped; what is under way ends by itself.{pause}")
     return HttpResponseRedirect(reverse("policies:fetches"), status=303)
 
@@ -77,6 +81,9 @@ def stop(request: HttpRequest, pk: int) -> HttpResponse:
 def resume(request: HttpRequest) -> HttpResponse:
     """End the pause of the periodic refresh."""
     if leases.resume(jobs.LEASE):
+        # What is paused is the refresh, of which the latest round stands for it.
+        latest = Job.objects.filter(kind=Job.Kind.REFRESH).first() or Job(kind=Job.Kind.REFRESH)
+        _log(request, latest, "Ended the pause of the periodic refresh.")
         messages.success(request, "The periodic refresh goes on within a minute.")
     else:
         messages.warning(request, "The periodic refresh was not paused.")
@@ -84,5 +91,4 @@ def resume(request: HttpRequest) -> HttpResponse:
 
 
 def _log(request: HttpRequest, job: Job, says: str) -> None:
-    user: Any = request.user
-    LogEntry.objects.log_actions(user.pk, [job], CHANGE, change_message=says)
+    audit.log(request.user, [job], CHANGE, says)

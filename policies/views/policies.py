@@ -22,6 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from policies import (
     alert_listing,
+    audit,
     cache,
     changes,
     listing,
@@ -46,6 +47,9 @@ from policies.views import excepting
 VIEW = "policies.view_policyrecord"
 REFETCH = "policies.refetch_policyrecord"
 DELETE = "policies.delete_policyrecord"
+
+ASKED = "Asked for a refetch."
+"""What the log of changes says of it."""
 
 FETCHES_SHOWN = 50
 VERSIONS_SHOWN = 10
@@ -228,6 +232,8 @@ def refetch(request: HttpRequest, domain: str) -> HttpResponse:
     """Have a worker fetch one policy now."""
     record = _find(domain)
     fetch, created = tasks.request_refetch(record.name, _user(request))
+    if created:
+        audit.log(_user(request), [record], CHANGE, ASKED)
     if _is_htmx(request):
         return render(
             request,
@@ -245,9 +251,10 @@ def refetch_selected(request: HttpRequest) -> HttpResponse:
     # PostgreSQL refuses to compare with a NUL.
     chosen = {text.replace("\0", "") for text in request.POST.getlist("domain")[:SELECTED_LIMIT]}
     records = list(PolicyRecord.objects.defer("policy_text").filter(domain__in=chosen))
-    asked = [tasks.request_refetch(record.name, _user(request)) for record in records]
-    queued = sum(created for _, created in asked)
-    says = _counts(queued, len(asked) - queued, len(chosen) - len(records))
+    asked = [record for record in records if tasks.request_refetch(record.name, _user(request))[1]]
+    audit.log_each(_user(request), [(record, ASKED) for record in asked], CHANGE)
+    queued = len(asked)
+    says = _counts(queued, len(records) - queued, len(chosen) - len(records))
     if _is_htmx(request):
         return render(request, "policies/rows.html", {"rows": _rows(records), "says": says})
     (messages.success if queued else messages.warning)(request, says)
@@ -266,7 +273,7 @@ def probe(request: HttpRequest, domain: str) -> HttpResponse:
         changed = probing.switch_off(record.domain)
     if changed:
         says = f"Probe of its mail hosts switched {'on' if is_on else 'off'}."
-        LogEntry.objects.log_actions(user.pk, [record], CHANGE, change_message=says)
+        audit.log(user, [record], CHANGE, says)
     messages.success(
         request,
         f"The mail hosts of {record.domain} are probed within a few minutes, and then daily."
@@ -282,9 +289,7 @@ def delete(request: HttpRequest, domain: str) -> HttpResponse:
     record = _find(domain)
     if request.method != "POST":
         return render(request, "policies/delete.html", {"record": record, "name": record.name})
-    LogEntry.objects.log_actions(
-        _user(request).pk, [record], DELETION, change_message="Deleted from its page."
-    )
+    audit.log(_user(request), [record], DELETION, "Deleted from its page.")
     cache.delete([record.domain])
     messages.success(
         request, f"{record.domain} is forgotten. The next lookup fetches its policy anew."

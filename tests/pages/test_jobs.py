@@ -26,6 +26,24 @@ def test_a_running_job_shows_how_far_it_is_and_a_stop(as_: As) -> None:
     assert ">Stop</button>" not in as_("viewer").get("/jobs/").content.decode()
 
 
+def test_a_piece_for_a_page_that_has_it_and_a_page_for_a_browser(as_: As) -> None:
+    client = as_("viewer")
+    piece = client.get("/jobs/", headers={"hx-request": "true"}).content.decode()
+    assert piece.startswith('<section id="jobs"')
+    page = client.get("/jobs/").content.decode()
+    assert "<!doctype html>" in page
+    assert '<section id="jobs"' in page
+
+
+@pytest.mark.parametrize("address", ["/jobs/", "/fetches/"])
+def test_without_scripts_a_page_with_a_running_job_follows_it(address: str, as_: As) -> None:
+    again = '<noscript><meta http-equiv="refresh" content="3"></noscript>'
+    client = as_("viewer")
+    assert again not in client.get(address).content.decode()
+    Job.objects.create(kind="refetch", total=1000, done=250)
+    assert again in client.get(address).content.decode()
+
+
 def test_a_stopped_refresh_pauses_until_somebody_lets_it_go_on(as_: As) -> None:
     job = Job.objects.create(kind="refresh", total=10)
     client = as_("operator")
