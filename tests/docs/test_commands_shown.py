@@ -1,11 +1,14 @@
 """Each command in the documentation runs, or what it names is there.
 
 `CHECKS` says how each kind of line is checked; a line that none knows fails the test. Commands of
-the product run against the laboratory, in the order of the pages, on a database of their own.
+the product run against the laboratory, in the order of the pages, on a database of their own; so do
+those of docs/commands.md. Other programs run in tests/docs/test_programs_shown.py.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import re
 import shlex
@@ -16,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from django.urls import resolve
+from django.core.management import get_commands, load_command_class
 
 from mtastsweb import values
 from mtastsweb.environment import BASE_DIR
 from policies.socketmap.request import Query, parse_request
-from tests.docs.shown import Shown, shown
+from tests.docs.shown import Fence, Shown, fences, shown, spans, synopses
 from tests.docs.typing_in import Typed, type_in
 from tests.needs import find_program
 from tests.socketmap.server.process import environment, free_port
@@ -38,10 +41,42 @@ LOG = (
 DUMP = "example.org                      17  secure match=mx.example.org servername=hostname\n"
 POLICY = "version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 86400\n"
 PRODUCT = re.compile(
-    r"(?:postfix-tlspol -dump \| )?(?:\.venv/bin/python )?manage\.py ([^\[]+)"  # no synopsis
+    r"(?:postfix-tlspol -dump \| )?"
+    r"(?:(?:\.venv/bin/python )?manage\.py"
+    r"|(?:docker compose --file \S+ exec (?:-T )?mtastsweb )?mtastsweb)"
+    r" ((?!…).+)"
 )
+COMMAND = re.compile(
+    r"(?:SLOW=1 )?(?P<kind>make|systemctl(?! --)|(?:\.venv/bin/)?python -m|mtastsweb|mtasts"
+    r"|(?:\.venv/bin/python )?manage\.py)(?: |$)"
+)
+PLACES = ("/var/backups/mtastsweb/", "/var/backups/", "/data/", "~/")
+"""Where commands put files; here they are in a directory of the test's."""
+
+SYNOPSES = {
+    "--policy FILE": "--policy policy",
+    "DOMAIN…": "example.org",
+    "DOMAIN": "example.org",
+    "MODE": "enforce",
+    "N": "3",
+    "YYYY-MM-DD": "2026-03-01",
+    "ACTION": "skip",
+    "REASON": "why",
+    "SOURCE FILE": "postfix-log /var/log/mail.log",
+    "import FILE": "import tls_policy",
+    "FILE": "copy.sqlite3",
+    "…": "",
+}
+"""What stands in docs/commands.md for a word of the reader's, and one such word."""
+
+LASTING = {"socketmap", "qcluster", "start", "metrics --serve"}
+"""They run until they are stopped, as tests/supervisor and tests/metrics have them do."""
+
+ASKING = {"changepassword USER"}
+"""Django's; it wants a terminal."""
+
 STATUSES = {
-    r"restore \S+": 1,  # says what it would do, and asks for --yes
+    r"restore (?!.*--yes).+": 1,  # says what it would do, and asks for --yes
     r"mtasts exception import \S+ --dry-run": 65,  # what was exported is there already
 }
 """How a command ends where it is not with 0."""
@@ -80,21 +115,8 @@ def sources_are_there(match: re.Match[str]) -> None:
 
 
 def compose_is_there(match: re.Match[str]) -> None:
-    assert list(BASE_DIR.glob(f"**/{match[1]}"))
-
-
-def program_knows(match: re.Match[str]) -> None:
-    """The program has these long options, where it is installed."""
-    name, *words = shlex.split(match.string)
-    if find_program(name):
-        help_text = subprocess.run([name, "--help"], capture_output=True, text=True, check=True)
-        for word in words:
-            if word.startswith("--"):
-                assert word.partition("=")[0] in help_text.stdout
-
-
-def page_is_there(match: re.Match[str]) -> None:
-    assert resolve(match["path"].partition("?")[0])
+    (found,) = (BASE_DIR / "deploy" / "container").glob(match[1].removeprefix("deploy/container/"))
+    assert re.search("^  mtastsweb:$", found.read_text(), re.MULTILINE)
 
 
 def setting_is_accepted(match: re.Match[str]) -> None:
@@ -106,35 +128,37 @@ def setting_is_accepted(match: re.Match[str]) -> None:
 
 
 def elsewhere(reason: str) -> Check:
-    """Checked by another test, or not ours to check: `reason` says which."""
-    return lambda _: reason
+    """Checked by another test, which there is, or not ours to check: `reason` says which."""
+
+    def check(_: re.Match[str]) -> None:
+        for name in re.findall(r"tests/[\w/]+\.py", reason):
+            assert (BASE_DIR / name).is_file(), name
+
+    return check
 
 
 CHECKS: list[tuple[str, Check]] = [
     (r"make (\w+)", make_has),
     (r"(?P<name>smtp_\w+) = (?P<value>.+)", postfix_has),
-    (r"postconf -e '(?P<name>smtp_\w+) = (?P<value>.+)'", postfix_has),
-    (r"postconf (?:-X )?(?P<name>\w+)(?P<value>)", postfix_has),
-    (r"curl .*http://127\.0\.0\.1:8000(?P<path>/[^\s'\"]*).*", page_is_there),
-    (r"postmap -q \S+ socketmap:\S+", socketmap_is_ours),
-    (r"systemctl (?:enable --now|restart) (?P<units>.+)", units_are_there),
-    (r"cp (?P<sources>deploy/.+) /etc/\S+", sources_are_there),
-    (r"docker compose --file (\S+) up --detach", compose_is_there),
-    (r"(?:pg_dump|pg_restore|createdb|createuser) .+", program_knows),
+    (r"docker compose --file (\S+) (?:up --detach|cp mtastsweb:\S+ \S+)", compose_is_there),
+    (r"systemctl (?:enable --now|restart|stop) (?P<units>.+)", units_are_there),
     (r"(?P<name>[A-Z_]+)=(?P<value>\S+)", setting_is_accepted),
-    (r"30 3 \* \* \* cd /opt/mtastsweb && \.venv/bin/python manage\.py backup --force .+",
-     elsewhere("tests/test_backup.py backs up with --force")),
-    (r"manage\.py mtasts report \[--day .+", elsewhere("a synopsis; tests/test_commands.py")),
-    (r"(?:python3 -m venv|\.venv/bin/pip install|runuser -u mtastsweb -- env DATA_DIR=) ?.+",
+    (r"(?:postconf|postmap|curl|grep) .+", elsewhere("tests/docs/test_programs_shown.py")),
+    (r"(?:pg_dump|pg_restore|createdb|createuser) .+",
+     elsewhere("tests/docs/test_programs_shown.py")),
+    (r"30 3 \* \* \* .+", elsewhere("tests/docs/test_programs_shown.py")),
+    (r"(?:cp deploy/|install -[dm] |systemd-sysusers).*",
+     elsewhere("tests/docs/test_programs_shown.py")),
+    (r"(?:cd deploy/container|umask 077|openssl rand|printf 'postgres:) ?.*",
+     elsewhere("tests/docs/test_programs_shown.py")),
+    (r"(?:python3 -m venv|\.venv/bin/pip install) ?.+",
      elsewhere("tests/test_wheel.py installs from the wheel and runs it")),
     (r"cd /opt/mtastsweb( && git pull && \.venv/bin/pip install \.)?",
      elsewhere("tests/test_wheel.py installs from the wheel and runs it")),
-    (r"(?:apt-get install|git clone|systemd-sysusers|systemctl daemon-reload|install -[dm]) ?.*",
-     elsewhere("changes the system; Debian's own commands")),
-    (r"(?:cd deploy/container|umask 077|openssl rand|printf 'postgres:) ?.*",
-     elsewhere("the shell's and OpenSSL's own")),
-    (r"(?:postfix reload|postqueue -f|grep .+ /var/log/mail\.log)",
-     elsewhere("Postfix's own, and grep")),
+    (r"apt-get install .+", elsewhere("tests/postfix/test_newcomer.py types it")),
+    (r"postfix reload", elsewhere("tests/postfix/test_newcomer.py types it")),
+    (r"(?:git clone .+|systemctl daemon-reload|postqueue -f)",
+     elsewhere("wants a repository, an init and a mail queue; theirs, not ours")),
     (r"(?:Web|Socketmap|First login): .+", elsewhere("output; tests/test_make.py waits for it")),
     (r"secure match=.+", elsewhere("output; tests/postfix/test_postmap.py asks for it")),
     (r"msg=.+", elsewhere("log lines; tests/test_logs.py")),
@@ -169,8 +193,10 @@ def test_the_commands_of_the_product_run_as_shown(tmp_path: Path, lab: Lab) -> N
     (tmp_path / "mail.log").write_text(LOG)
     (tmp_path / "dump").write_text(DUMP)
     (tmp_path / "policy").write_text(POLICY)
-    commands = list(dict.fromkeys(each.text for each in shown() if PRODUCT.fullmatch(each.text)))
-    assert len(commands) > 8
+    commands = [each.text for each in shown() if PRODUCT.fullmatch(each.text)]
+    commands += [f"manage.py {each}" for each in synopses() if each not in LASTING | ASKING]
+    commands = list(dict.fromkeys(map(filled_in, commands)))
+    assert len(commands) > 40
     migrated, *ends = type_in(
         [Typed(["migrate", "--verbosity", "0"]), *(typed(each, tmp_path) for each in commands)],
         environ, tmp_path,
@@ -184,17 +210,71 @@ def test_the_commands_of_the_product_run_as_shown(tmp_path: Path, lab: Lab) -> N
         assert ended.stdout or ended.stderr or ">" in command, command
 
 
+@pytest.mark.parametrize("span", [each for each in spans() if COMMAND.match(each.text)], ids=str)
+def test_a_command_within_a_line_is_one(span: Shown) -> None:
+    """It is there, and has the options that are named; words of the reader's may be missing."""
+    match = COMMAND.match(span.text)
+    assert match is not None
+    kind, words = match["kind"], span.text[match.end() :].split()
+    if not words:
+        return  # named, and not shown
+    if kind == "make":
+        make_has(re.match("(.*)", words[0]) or match)
+    elif kind.startswith("systemctl"):
+        for unit in words[1:]:
+            units_are_there(re.match("(?P<units>.*)", unit) or match)
+    elif kind.endswith("python -m"):
+        assert find_spec(words[0]), words[0]
+    elif words[0] != "…":
+        parser = parser_of(*(["mtasts", *words] if kind == "mtasts" else words))
+        options = {word.strip("[]") for word in words if word.strip("[]").startswith("--")}
+        assert options <= set(parser._option_string_actions)
+
+
+def parser_of(*words: str) -> argparse.ArgumentParser:
+    """Of the last command within a command that these words name."""
+    app = get_commands()[words[0]]
+    command = load_command_class(app, words[0]) if isinstance(app, str) else app
+    parser: argparse.ArgumentParser = command.create_parser("manage.py", words[0])
+    for word in words[1:]:
+        inner = [each for each in parser._actions if isinstance(each.choices, dict)]
+        if not inner or word.startswith(("-", "[")):
+            break
+        parser = inner[0].choices[word]
+    return parser
+
+
+@pytest.mark.parametrize("fence", fences(), ids=str)
+def test_a_block_is_in_its_language(fence: Fence, tmp_path: Path) -> None:
+    """What it says: tests/alerts/test_delivery.py, tests/api/test_docs.py."""
+    if fence.language == "json":
+        assert json.loads(fence.text)
+    elif fence.language == "python":
+        compile(fence.text, str(fence), "exec")
+    elif fence.language == "yaml":
+        (tmp_path / "prometheus.yml").write_text(fence.text)
+        if promtool := find_program("promtool"):
+            file = tmp_path / "prometheus.yml"
+            subprocess.run([promtool, "check", "config", file], check=True, capture_output=True)
+    else:
+        raise AssertionError("nothing here knows how to check this")
+
+
+def filled_in(command: str) -> str:
+    """A synopsis with words in it, and with all that may be left out."""
+    for shown_, meant in SYNOPSES.items():
+        command = re.sub(rf"(?<![\w\"/-]){re.escape(shown_)}(?![\w\"-])", meant, command)
+    return re.sub(r"[\[\]]", "", command).strip()
+
+
 def typed(command: str, path: Path) -> Typed:
     """The command with files of the test's; what is piped into it is what postfix-tlspol dumps."""
-    for shown_, meant in (
-        (".venv/bin/python ", ""),
-        ("manage.py ", ""),
-        (" FILE", f" {path}/policy"),
-        ("/var/backups/", f"{path}{os.sep}"),
-        ("/var/log/mail.log", f"{path}/mail.log"),
-    ):
-        command = command.replace(shown_, meant)
-    _, is_piped, command = command.rpartition(" | ")
+    match = PRODUCT.fullmatch(command)
+    assert match is not None
+    is_piped, command = command.startswith("postfix-tlspol"), match[1]
+    for place in PLACES:
+        command = command.replace(place, f"{path}{os.sep}", 1)
+    command = command.replace("/var/log/mail.log", f"{path}/mail.log")
     command, _, target = command.partition(" > ")
     return Typed(
         shlex.split(command),
