@@ -297,13 +297,14 @@ def _adopt(row: PolicyRecord, adoption: Adoption, now: datetime) -> PolicyRecord
 
 def delete(domains: Iterable[str]) -> int:
     """Forget these domains (as rows name them); how many there were."""
-    names = list(domains)
+    names, now = list(domains), world.default().now()
     with transaction.atomic():
         chosen = PolicyRecord.objects.filter(domain__in=names)
         # In one order everywhere, or two who write many rows wait for each other.
-        list(chosen.order_by("domain").select_for_update().values_list("pk"))
+        gone = list(chosen.order_by("domain").select_for_update().defer("policy_text"))
         deleted, _ = chosen.delete()
-        alerts.forget(names, world.default().now())
+        history.end(gone, now)
+        alerts.forget(names, now)
     return deleted
 
 

@@ -16,7 +16,7 @@ from django.db.models import Q
 from policies import alerts, history, holders, rows
 from policies.alerts import Sighting
 from policies.inserting import insert
-from policies.models import Fetch, PolicyRecord, PolicyVersion
+from policies.models import Fetch, PolicyRecord
 from policies.mtasts import Domain
 
 COLUMNS = (*rows.STORED, "claim", "claimed_until")
@@ -33,7 +33,7 @@ class Entry:
 
     row: PolicyRecord
     claim: str
-    version: PolicyVersion | None = None
+    version: history.Found | None = None
     fetch: Fetch | None = None
     sighting: Sighting | None = None
 
@@ -73,7 +73,9 @@ class Ledger:
 
     def forget(self, row: PolicyRecord) -> None:
         """Delete a back-off whose record is gone."""
-        PolicyRecord.objects.filter(pk=row.pk, backoff=True).delete()
+        with transaction.atomic():
+            if PolicyRecord.objects.filter(pk=row.pk, backoff=True).delete()[0]:
+                history.end([row], row.last_update)
 
     def note(self, sighting: Sighting) -> None:
         """Write down what a look at DNS showed, where nothing was fetched."""

@@ -38,7 +38,7 @@ from policies.alerts import judge, sighting
 from policies.crew import Crew, GivenBack, NoPlace
 from policies.decide import BACKOFF, NEEDS_FETCH, Answer, NeedsFetch, Store, decide, decide_refresh
 from policies.inserting import insert
-from policies.models import Fetch, PolicyRecord, PolicyVersion
+from policies.models import Fetch, PolicyRecord
 from policies.mtasts.errors import FetchError, first_error
 from policies.politeness import REASON, Places
 
@@ -112,7 +112,7 @@ class Worked:
     answer: Answer | None = None
     fetch: Fetch | None = None
     seen: outcomes.Seen | None = None
-    version: PolicyVersion | None = None
+    version: history.Found | None = None
     sighting: alerts.Sighting | None = None
 
     @property
@@ -331,6 +331,10 @@ def _write(batch: list[Worked], progress: jobs.Progress) -> None:
         PolicyRecord.objects.filter(
             pk__in={row.pk for row in gone}, claim__in={row.claim for row in gone}
         ).delete()
+        if gone:
+            left = PolicyRecord.objects.filter(pk__in=[row.pk for row in gone]).order_by()
+            still = set(left.values_list("pk", flat=True))
+            history.end([row for row in gone if row.pk not in still], world.default().now())
         insert([worked.fetch for worked in batch if worked.fetch is not None])
         alerts.note([worked.sighting for worked in told if worked.sighting is not None])
         outcomes.record(worked.seen for worked in batch if worked.seen is not None)

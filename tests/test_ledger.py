@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from policies import ledger, rows
+from policies import history, ledger, rows
 from policies.ledger import Entry
 from policies.models import Fetch, PolicyRecord, PolicyVersion
 from tests.worlds import ENFORCE, NOON, TESTING, policy
@@ -19,15 +19,17 @@ def new_row(domain: str, text: str = ENFORCE) -> PolicyRecord:
     return row
 
 
-def version(domain: str) -> PolicyVersion:
-    return PolicyVersion(
-        domain=domain,
-        record_id="1",
-        policy_text=ENFORCE,
-        digest="0" * 64,
-        mode="enforce",
-        first_seen=NOON,
-        found_by=Fetch.Source.LOOKUP,
+def version(domain: str) -> history.Found:
+    return history.Found(
+        PolicyVersion(
+            domain=domain,
+            record_id="1",
+            policy_text=ENFORCE,
+            digest="0" * 64,
+            mode="enforce",
+            first_seen=NOON,
+            found_by=Fetch.Source.LOOKUP,
+        )
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from django.db import DataError
 
 from policies import cache, claiming, history, jobs, leases, refresh, rows, world
-from policies.models import Fetch, PolicyRecord, PolicyVersion
+from policies.models import Fetch, PolicyRecord
 from policies.mtasts.errors import DNSError, FetchError, NoRecordError
 from policies.refresh import Counts
 from tests.worlds import ENFORCE, NONE, NOON, TESTING, Script, policy, record
@@ -39,8 +39,8 @@ def refuse(monkeypatch: pytest.MonkeyPatch, domain: str) -> None:
     """Has the database refuse what comes of this domain."""
     save = history.save
 
-    def saved(versions: Sequence[PolicyVersion]) -> None:
-        if any(version.domain == domain for version in versions):
+    def saved(versions: Sequence[history.Found]) -> None:
+        if any(found.version.domain == domain for found in versions):
             raise DataError("a value that no column takes")
         save(versions)
 

@@ -184,7 +184,8 @@ def _version(change: Change) -> Object:
         "policy_text": version.policy_text,
         "sha256": version.digest,
         "first_seen": moment(version.first_seen),
-        "last_seen": moment(version.last_seen),
+        "last_seen": moment(change.last_seen),
+        "until": moment(change.until),
         "found_by": version.found_by,
         "remarkable": change.kind or None,
     }

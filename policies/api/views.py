@@ -88,7 +88,7 @@ def policy(request: HttpRequest, domain: str) -> Object:
         record,
         mxcheck.of(record.domain),
         probing.of(record.domain),
-        history.of(record.domain, VERSIONS),
+        history.of(record.domain, VERSIONS, now=now, row=record),
         outcomes.history(record.domain, now),
         now,
     )

@@ -10,11 +10,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from policies import history
+from policies import history, world
 from policies.alerts import texts
 from policies.alerts.kinds import Closed, Kind
 from policies.history import Change
-from policies.models import Alert
+from policies.models import Alert, PolicyRecord
 from policies.mtasts import DomainNameError, parse_domain
 
 EX_USAGE = 64
@@ -41,7 +41,8 @@ class LookingBack:
         except DomainNameError as error:
             self._command.stderr.write(f"{domain[:100]!r} is no domain name: {error}")
             return EX_USAGE
-        for change in history.of(name.unicode):
+        row = PolicyRecord.objects.filter(domain=name.unicode).first()
+        for change in history.of(name.unicode, now=world.default().now(), row=row):
             self._write(_change_json(name.ascii, change) if json else _change_words(change))
         return 0
 
@@ -88,7 +89,8 @@ def _change_json(domain: str, change: Change) -> dict[str, Any]:
         "policy_text": version.policy_text,
         "sha256": version.digest,
         "first_seen": version.first_seen.isoformat(),
-        "last_seen": _iso(version.last_seen),
+        "last_seen": change.last_seen.isoformat(),
+        "until": _iso(change.until),
         "found_by": version.found_by,
         "remarkable": change.kind or None,
     }
@@ -96,7 +98,7 @@ def _change_json(domain: str, change: Change) -> dict[str, Any]:
 
 def _change_words(change: Change) -> str:
     version = change.version
-    end = f"{version.last_seen:%Y-%m-%d %H:%M}" if version.last_seen else "now"
+    end = f"{change.until:%Y-%m-%d %H:%M}" if change.until else "now"
     kind = f"  ({change.kind})" if change.kind else ""
     return (
         f"{version.first_seen:%Y-%m-%d %H:%M} to {end}  id {version.record_id or '-'}"

@@ -217,7 +217,7 @@ def detail(request: HttpRequest, domain: str) -> HttpResponse:
             "bad_line": _bad_line(record, fetches),
             "history": outcomes.history(record.domain, now),
             "alerts": alert_listing.of_policy(record),
-            "versions": versions.of(record.domain, VERSIONS_SHOWN),
+            "versions": versions.of(record.domain, VERSIONS_SHOWN, now=now, row=record),
             "log": _log(record),
             "life": _life(record, now),
             "excepted": excepting.of_row(record, now),

@@ -62,7 +62,8 @@ def test_a_history_has_all_versions_newest_first(script: Script) -> None:
     new, old = objects("history", "MÜNCHEN.example.")
     assert (new["record_id"], new["mode"], new["policy_text"]) == ("2", "testing", TESTING)
     assert (old["record_id"], old["policy_text"]) == ("1", ENFORCE)
-    assert (new["last_seen"], old["last_seen"]) == (None, NOON.isoformat())
+    assert (new["until"], old["until"]) == (None, NOON.isoformat())
+    assert new["last_seen"] == old["last_seen"] == NOON.isoformat()
     assert len(old["sha256"]) == 64
     assert len(run("history", IDN).splitlines()) == 2
 
