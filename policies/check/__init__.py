@@ -105,7 +105,15 @@ def run(name: Domain, given: Tools, held: Kept, tell: Tell) -> Report:
     asks_dane = _may_enforce(fetched, held.cached) or _is_excepted(name, fetched, held, now)
     dane = _dane(name, given.dane, teller) if asks_dane else None
     found = Found(
-        looked, fetched, dane, fit, held.cached, held.valid_end, held.was_enforced, held.exceptions
+        looked,
+        fetched,
+        dane,
+        fit,
+        held.cached,
+        held.valid_end,
+        held.was_enforced,
+        held.exceptions,
+        is_listed=name.ascii in given.dane.listed(),
     )
     return report(name, found, given.on_dns_error, now)
 

@@ -75,11 +75,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What Postfix gets when it asks the map of this name: now found, and from the cache."""
+    """What Postfix gets when it asks the map of this name: now found, and from the cache.
+
+    `fresh_later`, `cached_later`: what it gets once DNS has failed for a day, where that differs.
+    """
 
     name: str
     fresh: str
     cached: str
+    fresh_later: str = ""
+    cached_later: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ class Report:
     `cached_result`: what a TLS report would say (RFC 8460 section 4.4), as JSON.
     `has_record`: a refetch would find a record, and store what it fetches. `is_reported`: False
     where DNS fails and nothing is cached, for it may be our resolver's fault. `exception`: which
-    one counts, in words, empty for none.
+    one counts, in words, empty for none. `is_listed`: the domain is one of MTASTS_DANE_DOMAINS.
     """
 
     state: State
@@ -102,6 +107,7 @@ class Report:
     has_record: bool
     is_reported: bool
     exception: str = ""
+    is_listed: bool = False
 
     @property
     def word(self) -> str:

@@ -14,7 +14,7 @@ from policies.mtasts.errors import DNSError, MTASTSError
 from policies.mtasts.mxfit import Finding
 from policies.socketmap.exceptions import Rule, Rules, apply
 from policies.socketmap.reply import NOT_FOUND, reply
-from policies.socketmap.server.caution import on_dns_error
+from policies.socketmap.server.caution import CAREFUL_FOR, on_dns_error
 from policies.tlsrpt import words
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Found:
     and `was_enforced` are of the cache's row.
 
     `fit`: how the mail hosts fit; None where they were not asked for, or DNS did not say.
-    `exceptions`: those that may count.
+    `exceptions`: those that may count. `is_listed`: the operator leaves the domain to DANE
+    (MTASTS_DANE_DOMAINS), whatever all the others say.
     """
 
     look: Look
@@ -44,6 +45,7 @@ class Found:
     valid_end: datetime | None
     was_enforced: bool
     exceptions: Rules = field(default_factory=Rules)
+    is_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +62,20 @@ def report(name: Domain, found: Found, setting: OnDNSError, now: datetime) -> Re
     fresh = _outcome(name, None, found, now)
     cached = _outcome(name, found.cached, found, now)
     state, verdict = _verdict(name, fresh.answer, found)
+    excepted = _said_of(_rule(name, cached, found, now) or _rule(name, fresh, found, now))
     return Report(
         state=state,
         verdict=verdict,
-        exception=_said_of(_rule(name, cached, found, now) or _rule(name, fresh, found, now)),
+        exception="" if found.is_listed else excepted,
         cached=_of_cache(found),
         replies=tuple(
-            Reply(
-                map_name,
-                _reply(name, fresh, found, setting, now, tlsrpt=tlsrpt, was_enforced=False),
-                _reply(
-                    name,
-                    cached,
-                    found,
-                    setting,
-                    now,
-                    tlsrpt=tlsrpt,
-                    was_enforced=found.was_enforced,
-                ),
-            )
-            for map_name, tlsrpt in MAPS.items()
+            _replies(map_name, name, fresh, cached, found, setting, now) for map_name in MAPS
         ),
         result=_json(fresh.answer),
         cached_result=_json(cached.answer) if found.cached else "",
         has_record=isinstance(found.look, Record),
         is_reported=fresh.answer.error is None,
+        is_listed=found.is_listed,
     )
 
 
@@ -98,6 +89,37 @@ def _outcome(name: Domain, cached: Cached | None, found: Found, now: datetime) -
     return _Outcome(answer, cached.policy_text, cached.edited) if cached else _Outcome(answer)
 
 
+def _replies(
+    map_name: str,
+    name: Domain,
+    fresh: _Outcome,
+    cached: _Outcome,
+    found: Found,
+    setting: OnDNSError,
+    now: datetime,
+) -> Reply:
+    """What Postfix gets from this map, now and once DNS has failed for a day."""
+
+    def told(outcome: _Outcome, *, failing_for: float) -> str:
+        # Without its row nobody remembers what the cache held.
+        was_enforced = found.was_enforced and outcome is cached
+        return _reply(
+            name,
+            outcome,
+            found,
+            setting,
+            now,
+            tlsrpt=MAPS[map_name],
+            was_enforced=was_enforced,
+            failing_for=failing_for,
+        )
+
+    said = [told(outcome, failing_for=0.0) for outcome in (fresh, cached)]
+    later = [told(outcome, failing_for=CAREFUL_FOR) for outcome in (fresh, cached)]
+    late = ["" if then == now_ else then for now_, then in zip(said, later, strict=True)]
+    return Reply(map_name, *said, *late)
+
+
 def _reply(
     name: Domain,
     outcome: _Outcome,
@@ -107,8 +129,14 @@ def _reply(
     *,
     tlsrpt: bool,
     was_enforced: bool,
+    failing_for: float,
 ) -> str:
-    """What Postfix gets, under the exception that counts if there is one."""
+    """What Postfix gets, under the exception that counts if there is one.
+
+    `failing_for`: seconds since DNS began to fail, which the socketmap alone knows.
+    """
+    if found.is_listed:
+        return NOT_FOUND.decode()
     policy, error = outcome.answer.policy, outcome.answer.error
     rule = _rule(name, outcome, found, now)
     if rule is not None:
@@ -125,7 +153,7 @@ def _reply(
             setting,
             is_proven_attack=error is not None and error.ede is not None,
             was_enforced=was_enforced,
-            failing_for=0.0,
+            failing_for=failing_for,
         )
     elif policy.mode is Mode.ENFORCE and found.dane and found.dane.override is not None:
         payload = found.dane.override
@@ -183,6 +211,11 @@ def _of_policy(name: Domain, mode: Mode, found: Found) -> tuple[State, str]:
         return State.OK, (
             f"{name.unicode} tests MTA-STS: all is in order, mail goes out as without it, and what"
             " would have been refused is reported."
+        )
+    if found.is_listed:
+        return State.OK, (
+            f"{name.unicode} enforces MTA-STS, and is left to DANE here: what Postfix verifies is"
+            " what TLSA records say."
         )
     if found.dane is not None and found.dane.override is not None:
         return State.OK, (

@@ -552,6 +552,55 @@ def test_postfix_gets_what_the_setting_says_where_dns_fails(
     assert ("Extended error 6 dnssec-bogus" in page) == (ede == 6)
 
 
+@pytest.mark.parametrize(
+    ("setting", "is_later_another"), [(OnDNSError.CAREFUL, True), (OnDNSError.TEMP, False)]
+)
+def test_what_postfix_gets_after_a_day_of_failing_dns_is_told_beside_it(
+    host: Host,
+    operator: Client,
+    change_environment: Change,
+    setting: OnDNSError,
+    is_later_another: bool,
+) -> None:
+    change_environment(socketmap_on_dns_error=setting)
+    host.txt = answers.ServFail(ede=6)
+    page = checked(operator)
+    assert "postfix TEMP the MTA-STS record cannot be looked up" in page
+    later = "once DNS has failed for 24 hours: NOTFOUND"
+    assert (later in page) == is_later_another
+
+
+class TestListedForDANE:
+    """The socketmap answers NOTFOUND for a domain of MTASTS_DANE_DOMAINS before all else."""
+
+    @pytest.fixture(autouse=True)
+    def _listed(self, change_environment: Change, tmp_path: Path) -> None:
+        path = tmp_path / "dane"
+        path.write_text(f"{DOMAIN}\n")
+        change_environment(dane_domains_file=path, socketmap_on_dns_error=OnDNSError.TEMP)
+
+    def test_it_is_so_where_dns_fails(self, host: Host, operator: Client) -> None:
+        host.txt = answers.ServFail(ede=6)
+        page = checked(operator)
+        assert "postfix NOTFOUND the same postfix-tlsrpt NOTFOUND the same" in page
+        assert "in the file of MTASTS_DANE_DOMAINS" in page
+        assert "TEMP" not in page
+
+    def test_it_is_so_where_a_policy_enforces(self, host: Host, operator: Client) -> None:
+        page = checked(operator)
+        assert "postfix NOTFOUND the same" in page
+        assert "is left to DANE here" in page
+
+    def test_no_exception_counts(self, host: Host, operator: Client) -> None:
+        PolicyException.objects.create(
+            scope="domain", target=DOMAIN, action="require", level="encrypt", reason="r",
+            owner="o", since=NOON,
+        )  # fmt: skip
+        page = checked(operator)
+        assert "postfix NOTFOUND the same" in page
+        assert "An exception counts" not in page
+
+
 def test_dane_has_precedence(lab: Lab, host: Host, operator: Client) -> None:
     proven = {"authenticated": True}
     lab.zone[DOMAIN, "MX"] = answers.Records("10 mx.example.test.", **proven)
