@@ -49,9 +49,17 @@ class PolicyRecordQuerySet(models.QuerySet["PolicyRecord"]):
         """What a job is to refetch, whatever its plan."""
         return self.filter(_is_free(now), job__isnull=False)
 
+    def ending(self, now: datetime, span: timedelta) -> PolicyRecordQuerySet:
+        """What ends within `span` and has to be fetched, by its plan, without one, or for a job."""
+        is_wanted = Q(job__isnull=False) | Q(refresh_due=None) | Q(refresh_due__lte=now)
+        return self._kept_fresh(now).filter(is_wanted, valid_end__gt=now, valid_end__lte=now + span)
+
     def _refreshed(self, now: datetime) -> PolicyRecordQuerySet:
+        return self._kept_fresh(now).filter(job=None)
+
+    def _kept_fresh(self, now: datetime) -> PolicyRecordQuerySet:
         return self.filter(
-            _is_free(now), ~is_unused(now), backoff=False, max_age__gte=REFRESHED_FROM, job=None
+            _is_free(now), ~is_unused(now), backoff=False, max_age__gte=REFRESHED_FROM
         )
 
     def write_claimed(self, rows: Sequence[PolicyRecord], columns: Sequence[str]) -> int:

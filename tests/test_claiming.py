@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 
 from policies import cache, claiming, holders, jobs, refresh, rows, world
 from policies.models import Fetch, Job, PolicyRecord, PolicyVersion
@@ -53,10 +54,50 @@ class TestOrder:
         cached("planned.example", refresh_due=NOON)
         assert claimed() == ["planned.example", "imported.example"]
 
-    def test_what_an_operator_asked_for_goes_before_all(self, script: Script) -> None:
+    def test_what_an_operator_asked_for_goes_before_what_is_due(self, script: Script) -> None:
         cached("due.example", refresh_due=NOON - timedelta(days=7))
         cached("asked.example", job=3)
         assert claimed() == ["asked.example", "due.example"]
+
+    def test_what_ends_soon_goes_before_a_bulk_refetch(self, script: Script) -> None:
+        for number in range(3):
+            cached(f"asked{number}.example", job=3)
+        half_an_hour = timedelta(minutes=30)
+        cached("hourly.example", refresh_due=NOON, valid_end=NOON + half_an_hour)
+        cached("imported.example", refresh_due=None, valid_end=NOON + timedelta(minutes=20))
+        cached("asked3.example", job=3, valid_end=NOON + timedelta(minutes=10))
+        cached("not-due.example", refresh_due=NOON + MINUTE, valid_end=NOON + half_an_hour)
+        cached("ended.example", job=3, valid_end=NOON)
+        soon = ["asked3.example", "imported.example", "hourly.example"]
+        asked = [*(f"asked{number}.example" for number in range(3)), "ended.example"]
+        assert claimed(3) == soon
+        assert set(claimed()) == set(asked)
+        PolicyRecord.objects.update(claim="", claimed_until=None)
+        assert {row.domain for row in claiming.claim(7, NOON, MINUTE)} == {*soon, *asked}
+
+    def test_neither_short_lives_nor_back_offs_nor_what_is_unused_hold_it_up(
+        self, script: Script
+    ) -> None:
+        cached("asked.example", job=3)
+        soon = NOON + timedelta(minutes=4)
+        cached("short.example", job=3, max_age=600, valid_end=soon)
+        cached("backoff.example", job=3, backoff=True, max_age=300, valid_end=soon)
+        cached("unused.example", job=3, valid_end=soon)
+        PolicyRecord.objects.filter(domain="unused.example").update(
+            last_use=NOON - timedelta(days=181)
+        )
+        assert claimed()[0] == "asked.example"
+
+    def test_what_ends_soon_is_found_by_an_index(self, script: Script) -> None:
+        cached("hourly.example", refresh_due=NOON, valid_end=NOON + timedelta(minutes=20))
+        ending = PolicyRecord.objects.ending(NOON, claiming.ENDING).order_by("valid_end")
+        if connection.vendor == "sqlite":
+            assert "USING INDEX policy_by_end (valid_end>? AND valid_end<?)" in ending.explain()
+            return
+        with connection.cursor() as cursor:  # else a table of one row is read as a whole
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute("SET LOCAL enable_sort = off")
+        assert "policy_by_end" in ending.explain()
 
     def test_a_claim_holds_until_it_lapses(self, script: Script) -> None:
         cached("due.example", refresh_due=NOON)
