@@ -23,6 +23,7 @@ class Load:
     seconds: float
     ok: int
     p50: float
+    p95: float
     p99: float
     p999: float
 
@@ -33,14 +34,26 @@ class Load:
 
 
 def ask(
-    port: int, names: Iterable[str], *, connections: int, seconds: float, map_name: str = "postfix"
+    port: int,
+    names: Iterable[str],
+    *,
+    connections: int,
+    seconds: float,
+    map_name: str = "postfix",
+    rate: float = 0,
 ) -> Load:
-    """Ask for these domains at random for so long; each once, in order, where `seconds` is 0."""
+    """Ask for these domains at random for so long; each once, in order, where `seconds` is 0.
+
+    `rate`: so many a second, whatever the server does; 0: each connection as fast as it can.
+    """
     with tempfile.NamedTemporaryFile("wb") as requests:
         for name in names:
             requests.write(encode(f"{map_name} {name}".encode()) + b"\n")
         requests.flush()
-        command = [_built(), "127.0.0.1", str(port), str(connections), str(seconds), requests.name]
+        command = [
+            _built(), "127.0.0.1", str(port), str(connections), str(seconds), requests.name,
+            str(rate),
+        ]  # fmt: skip
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     return Load(**json.loads(done.stdout))
 
