@@ -11,6 +11,16 @@ COUNT = 1_000_000
 """Domains that the laboratory serves."""
 
 POLICY = f"version: STSv1\nmode: enforce\nmx: mx.{SUFFIX}\nmax_age: 604800\n"
+RECORD_ID = "1"
+
+CHANGED_POLICY = f"version: STSv1\nmode: enforce\nmx: new.{SUFFIX}\nmax_age: 604800\n"
+CHANGED_ID = "2"
+"""What a domain that changes its policy publishes then."""
+
+
+def hangs(number: int, every: int) -> bool:
+    """Whether the policy host of this domain is one of those, each so-manyth, that say nothing."""
+    return every > 0 and number % every == 0
 
 
 def cached_names(count: int) -> list[str]:
