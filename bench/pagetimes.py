@@ -1,7 +1,8 @@
 """`python -m bench.pagetimes`: how long the server takes for each page, with the database there is.
 
 Prints the medians as a JSON object: milliseconds by the page's name. Middleware, queries and
-templates are part of it; a web server and a network are not.
+templates are part of it; a web server and a network are not. The resources of the feed follow, and
+the parts of a tick that look at the policies and find nothing to do (`TICK` begins their names).
 """
 
 from __future__ import annotations
@@ -9,16 +10,28 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from statistics import median
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import django
 
 from bench.rows import FREQUENT, RARE
 
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+    from django.test import Client
+
 WARM = 2
 ROUNDS = 10
+
+TICK = "tick: "
+FEED = "/api/v1/"
+SOON = timedelta(hours=6)
+"""Nothing is due for so long while ticks are measured."""
 
 
 def paths() -> dict[str, str]:
@@ -67,29 +80,128 @@ def paths() -> dict[str, str]:
         "exceptions": "/exceptions/",
         "exceptions, ended": "/exceptions/?state=ended",
         "trouble": "/trouble/",
+        "outcomes": "/outcomes/",
+        "outcomes, 7 days": "/outcomes/?days=7",
+        "outcomes, failed": "/outcomes/?failures=1",
+        "outcomes, of a type": "/outcomes/?type=sts-policy-fetch-error",
+        "audit": "/audit/",
+    }
+
+
+def feed_paths() -> dict[str, str]:
+    """Resources of the feed by name."""
+    from policies.models import PolicyRecord
+
+    some = PolicyRecord.objects.order_by("domain").filter(domain__gte="m")[:1].get()
+    names = ("policies", "fetches", "outcomes", "alerts", "exceptions", "trouble", "status")
+    return {
+        **{f"feed: {name}": f"{FEED}{name}/" for name in names},
+        "feed: one policy and its history": f"{FEED}policies/{some.name.ascii}/",
+    }
+
+
+def ticks() -> dict[str, Callable[[], object]]:
+    """The parts of the tick that read the policies or what there is of each; see `tasks.tick`."""
+    from django.utils import timezone
+
+    from policies import (
+        alerts,
+        changes,
+        exceptions,
+        fetches,
+        jobs,
+        mxcheck,
+        outcomes,
+        probing,
+        refresh,
+        succession,
+        summary,
+    )
+
+    now = timezone.now()
+    return {
+        "refresh": refresh.tick,
+        "MX checks": lambda: mxcheck.tick(timedelta(seconds=25)),
+        "probes": lambda: probing.tick(timedelta(seconds=15)),
+        "counts": lambda: summary.recount(now),
+        "alerts": lambda: alerts.tidy(now),
+        "jobs": jobs.tidy,
+        "exceptions over": lambda: exceptions.close_lapsed(now),
+        "exceptions, old": lambda: exceptions.prune(now),
+        "fetches, old": lambda: fetches.prune(now),
+        "changes, old": lambda: changes.prune(now),
+        "outcomes, old": lambda: outcomes.prune(now),
+        "what the dead held": succession.settle,
     }
 
 
 def main() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "mtastsweb.settings"
+    # No host of these made-up names is to be asked for, whatever comes due.
+    os.environ["MTASTS_NAMESERVERS"] = "127.0.0.1:9"
     django.setup()
     from django.contrib.auth.models import Group, User
-    from django.test import Client
 
     operator, _ = User.objects.get_or_create(username="bench")
     operator.groups.add(Group.objects.get(name="operator"))
+    page, feed = _browser(operator), _script(operator)
+    measured = {name: _median(partial(page, path)) for name, path in paths().items()}
+    measured |= {name: _median(partial(feed, path)) for name, path in feed_paths().items()}
+    _have_nothing_due()
+    measured |= {f"{TICK}{name}": _median(part) for name, part in ticks().items()}
+    print(json.dumps(measured))
+
+
+def _browser(user: User) -> Callable[[str], None]:
+    from django.test import Client
+
     client = Client()
-    client.force_login(operator, "django.contrib.auth.backends.ModelBackend")
-    print(json.dumps({name: _measure(client, path) for name, path in paths().items()}))
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    return lambda path: _get(client, path)
 
 
-def _measure(client: django.test.Client, path: str) -> float:
+def _script(user: User) -> Callable[[str], None]:
+    """What reads the feed, with a token of this user's."""
+    from django.test import Client
+    from django.utils import timezone
+
+    from policies import tokens
+
+    _, token = tokens.make(user, "bench", timezone.now() + timedelta(days=1))
+    client = Client(headers={"Authorization": f"Bearer {token}"})
+    return lambda path: _get(client, path)
+
+
+def _get(client: Client, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code == 200, (path, response.status_code)
+
+
+def _have_nothing_due() -> None:
+    """Whatever is due, or soon will be, is planned for later; what has outlived itself goes."""
+    from django.utils import timezone
+
+    from policies import mxcheck, refresh, summary
+    from policies.models import MXCheck, PolicyRecord
+
+    now = timezone.now()
+    late = now + timedelta(days=1)
+    PolicyRecord.objects.filter(refresh_due__lt=now + SOON).update(refresh_due=late)
+    PolicyRecord.objects.filter(refresh_due=None).update(refresh_due=late)
+    MXCheck.objects.filter(due__lt=now + SOON).update(due=late)
+    summary.count(now)
+    refresh.tick()
+    walked = mxcheck.walk(now)
+    assert (refresh.tick(), walked) == (refresh.Counts(), 0)
+
+
+def _median(done: Callable[[], object]) -> float:
+    """Milliseconds."""
     spent = []
     for _ in range(WARM + ROUNDS):
         began = time.perf_counter()
-        response = client.get(path)
+        done()
         spent.append((time.perf_counter() - began) * 1000)
-        assert response.status_code == 200, path
     return median(spent[WARM:])
 
 

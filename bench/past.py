@@ -1,4 +1,5 @@
-"""What operators look at beside the policies: versions, alerts, exceptions, mail hosts, trouble.
+"""What operators look at beside the policies: versions, alerts, exceptions, mail hosts, trouble,
+outcomes, and what they did themselves.
 
 Of each as much as a cache of its size has, after `bench.rows` has stored the policies.
 """
@@ -29,6 +30,15 @@ not fit."""
 ENDED = 20_000
 """Exceptions that are over, and a tenth of it in force: whatever the number of policies."""
 
+OUTCOME_DAYS = 10
+"""Days with outcomes, today the last: each of one policy in so many."""
+
+FAILED = 50
+"""One outcome in so many is a failure."""
+
+DONE = 20_000
+"""Entries of the log of what people did."""
+
 BATCH = 500
 DAY = timedelta(days=1)
 
@@ -38,8 +48,14 @@ HOSTS = '[[10, "mx1.example.com"], [20, "mx2.example.com"]]'
 
 def store(now: datetime) -> None:
     """Each where there is none yet."""
-    from policies.models import Alert, MXCheck, PolicyException, PolicyVersion
+    from django.contrib.admin.models import LogEntry
 
+    from policies.models import Alert, MXCheck, Outcome, PolicyException, PolicyVersion
+
+    if not Outcome.objects.exists():
+        _outcomes(now)
+    if not LogEntry.objects.exists():
+        _done_by_people()
     if not PolicyVersion.objects.exists():
         _versions()
     if not MXCheck.objects.exists():
@@ -82,6 +98,58 @@ def _versions() -> None:
                 f" {_days_before('last_update', 10 * age) if age else 'NULL'}, 'refresh'"
                 " FROM policies_policyrecord WHERE policy_text <> '' ORDER BY domain"
             )
+
+
+def _outcomes(now: datetime) -> None:
+    """Of each day one of a part of the policies, a few of them failures, and their sums."""
+    from django.db import connection
+
+    from policies.models import OutcomePolicy
+
+    digest = DIGEST[:32]
+    OutcomePolicy.objects.create(
+        digest=digest, type="sts", lines=["version: STSv1"], mx=["mx1.example.com"],
+        last_day=now.date(),
+    )  # fmt: skip
+    failed = f"CASE WHEN id %% {FAILED} = 0 THEN 1 ELSE 0 END"
+    for age in range(OUTCOME_DAYS):
+        day = now.date() - age * DAY
+        moment = connection.ops.adapt_datetimefield_value(now - age * DAY)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO policies_outcome (day, kind, domain, source, policy_id, count, failed,"
+                f" fallbacks, first_seen, last_seen) SELECT %s, 'domain', domain, 'lookup', %s, 3,"
+                f" {failed}, 0, %s, %s FROM policies_policyrecord"
+                f" WHERE (id / {FAILED}) %% {OUTCOME_DAYS} = {age} ORDER BY domain",
+                [day, digest, moment, moment],
+            )
+            cursor.execute(
+                "INSERT INTO policies_outcomefailure (outcome_id, day, digest, result_type, reason,"
+                " additional, sending_ip, receiving_ip, receiving_mx, receiving_helo, fallback,"
+                f" count, first_seen, last_seen) SELECT id, day, '{digest}',"
+                " 'sts-policy-fetch-error', 'no-policy-served', '', '', '', '', '', FALSE, failed,"
+                " first_seen, last_seen FROM policies_outcome WHERE day = %s AND failed > 0",
+                [day],
+            )
+            for type_, condition in (("", ""), ("sts-policy-fetch-error", " AND failed > 0")):
+                cursor.execute(
+                    "INSERT INTO policies_outcometotal (day, kind, source, result_type, count,"
+                    " failed, fallbacks) SELECT day, kind, source, %s, SUM(count), SUM(failed), 0"
+                    f" FROM policies_outcome WHERE day = %s{condition} GROUP BY day, kind, source",
+                    [type_, day],
+                )
+
+
+def _done_by_people() -> None:
+    from django.contrib.admin.models import CHANGE
+    from django.contrib.auth.models import User
+
+    from policies import audit
+    from policies.models import PolicyRecord
+
+    user, _ = User.objects.get_or_create(username="bench")
+    rows = list(PolicyRecord.objects.only("pk", "domain").order_by("pk")[:DONE])
+    audit.log_each(user, [(row, "refetch asked for") for row in rows], CHANGE)
 
 
 def _mx_checks(now: datetime) -> None:

@@ -174,9 +174,10 @@ def _lateness(plan: Mapping[str, datetime]) -> dict[str, float]:
     from policies.models import Fetch
 
     fetched = Fetch.objects.filter(outcome=Fetch.Outcome.FETCHED).order_by("domain")
-    ended = dict(fetched.values_list("domain").annotate(Min("started_at")))
+    first = fetched.values_list("domain").annotate(Min("started_at"))
+    ended: dict[str, datetime] = {domain: started for domain, started in first if started}
     now = timezone.now()
-    late = max(((ended.get(name) or now) - due).total_seconds() for name, due in plan.items())
+    late = max((ended.get(name, now) - due).total_seconds() for name, due in plan.items())
     return {"late": late, "missed": len(plan.keys() - ended.keys())}
 
 
