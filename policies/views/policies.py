@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -54,6 +54,9 @@ ASKED = "Asked for a refetch."
 FETCHES_SHOWN = 50
 VERSIONS_SHOWN = 10
 LOG_SHOWN = 20
+CLOCKS = timedelta(seconds=1)
+"""How far a version may be dated outside its fetch: not all of a machine's times are read at once."""
+
 SELECTED_LIMIT = 500
 """Domains that one selection may hold; the list shows 50 a page."""
 
@@ -95,6 +98,22 @@ class Life:
     left: float
     total: float
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A fetch of the log. `version`: the key of the version that it found, 0 for none shown."""
+
+    fetch: Fetch
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The DNS record as it was seen last. `id` is empty where there was none, or no good one."""
+
+    id: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +221,7 @@ def detail(request: HttpRequest, domain: str) -> HttpResponse:
         Fetch.objects.filter(domain=record.domain).select_related("requested_by")[:FETCHES_SHOWN]
     )
     open_fetch = next((fetch for fetch in fetches if fetch.is_open), None)
+    changes_ = versions.of(record.domain, VERSIONS_SHOWN, now=now, row=record)
     return render(
         request,
         "policies/detail.html",
@@ -212,12 +232,13 @@ def detail(request: HttpRequest, domain: str) -> HttpResponse:
             "now": now,
             "outcome": _outcome(record),
             "failure": words.outcome("sts", record.failure_type, record.failure_reason),
-            "fetches": fetches,
+            "fetches": [Fetched(fetch, _version(fetch, changes_)) for fetch in fetches],
+            "published": _published(record, fetches),
             "doing": _doing(record, open_fetch, now),
             "bad_line": _bad_line(record, fetches),
             "history": outcomes.history(record.domain, now),
             "alerts": alert_listing.of_policy(record),
-            "versions": versions.of(record.domain, VERSIONS_SHOWN, now=now, row=record),
+            "versions": changes_,
             "log": _log(record),
             "life": _life(record, now),
             "excepted": excepting.of_row(record, now),
@@ -367,6 +388,34 @@ def _bad_line(record: PolicyRecord, fetches: list[Fetch]) -> int:
         if first == "line" and number.isascii() and number.isdecimal():
             return int(number)
     return 0
+
+
+def _version(fetch: Fetch, changes_: list[versions.Change]) -> int:
+    """The key of the version that this fetch found: the one that was first seen as it ended."""
+    if not fetch.changed or fetch.finished_at is None:
+        return 0
+    begun = fetch.started_at or fetch.queued_at
+    for change in changes_:
+        version = change.version
+        if (
+            version.record_id == fetch.record_id
+            and begun - CLOCKS <= version.first_seen <= fetch.finished_at + CLOCKS
+        ):
+            return version.pk
+    return 0
+
+
+def _published(record: PolicyRecord, fetches: list[Fetch]) -> Published:
+    """By the last fetch that stored something, or a later one that at least came by the record."""
+    seen = [Published(record.record_id, record.last_update)]
+    for fetch in fetches:
+        if fetch.finished_at is None:
+            continue
+        if fetch.outcome == Fetch.Outcome.NO_RECORD:
+            seen.append(Published("", fetch.finished_at))
+        elif fetch.record_id:
+            seen.append(Published(fetch.record_id, fetch.finished_at))
+    return max(seen, key=lambda each: each.at)
 
 
 def _log(record: PolicyRecord) -> list[LogEntry]:
