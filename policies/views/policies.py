@@ -55,7 +55,7 @@ FETCHES_SHOWN = 50
 VERSIONS_SHOWN = 10
 LOG_SHOWN = 20
 CLOCKS = timedelta(seconds=1)
-"""How far a version may be dated outside its fetch: not all of a machine's times are read at once."""
+"""How far outside its fetch a version may be dated: the clock is read once for each."""
 
 SELECTED_LIMIT = 500
 """Domains that one selection may hold; the list shows 50 a page."""
