@@ -47,3 +47,10 @@ def post_fork(_arbiter: Any, _worker: Any) -> None:
     from policies import metrics
 
     metrics.share("web", settings.MTASTS.data_dir)
+
+
+def post_worker_init(_worker: Any) -> None:
+    """In each worker, once it has loaded the application: whoever serves gives signs of life."""
+    from policies import heartbeats
+
+    heartbeats.Pulse("web").start()

@@ -32,8 +32,12 @@ def problems(now: datetime) -> list[str]:
 
 
 def _silent(now: datetime) -> Iterator[str]:
-    """The processes of this machine that run here, and give no sign of life."""
+    """The processes of this machine that run here, and give no sign of life.
+
+    But for the web, which tells by itself whether it answers.
+    """
     here = Heartbeat.objects.filter(node=heartbeats.node(), at__gt=now - RUNS_HERE)
+    here = here.exclude(kind="web")
     for beat in here.filter(at__lte=now - SILENT_AFTER).order_by("kind"):
         minutes = int((now - beat.at).total_seconds() // 60)
         yield f"The {beat.kind} of this machine gave no sign of life for {minutes} minutes."

@@ -27,5 +27,6 @@ def items(now: datetime) -> list[Item]:
         resolver(),
         disk(),
         *processes("socketmap", beats, now),
+        *processes("web", beats, now),
         versions(),
     ]

@@ -11,7 +11,7 @@ from policies.models import Heartbeat
 from policies.status.parts import Fact, Item, State
 
 SILENT_AFTER = timedelta(minutes=3)
-"""Workers give a sign of life each minute, the socketmap each ten seconds."""
+"""Workers give a sign of life each minute, the socketmap and the web every few seconds."""
 
 GONE_AFTER = timedelta(hours=1)
 """A machine that was silent for so long, while another works, was taken out of service."""
@@ -25,6 +25,7 @@ ABSENT = {
         "Postfix gets no answer, and defers mail where its main.cf asks us: start `make run`, or"
         " `manage.py socketmap` alone."
     ),
+    "web": "Its pages do not answer: start `make run`, or gunicorn alone.",
 }
 
 
@@ -32,7 +33,7 @@ def processes(kind: str, beats: list[Heartbeat], now: datetime) -> Iterator[Item
     """One part for each machine that has a process of this kind, or one that there is none."""
     mine = [beat for beat in beats if beat.kind == kind]
     works = any(now - beat.at <= SILENT_AFTER for beat in mine)
-    if not mine:
+    if not mine and kind != "web":  # somebody has this page from one
         yield Item(kind.capitalize(), State.BAD, "never seen", todo=ABSENT[kind])
     for beat in mine:
         yield _process(kind, beat, now, others_work=works)

@@ -55,7 +55,7 @@ def test_two_nodes_share_the_work(nodes: list[Product], served: Lab, domains: li
     )
     assert all(ended <= began for (_, ended), (began, _) in pairwise(rounds))
     assert set(one.database.rows("SELECT node, kind FROM policies_heartbeat")) == {
-        (node, kind) for node in ("one", "two") for kind in ("worker", "socketmap")
+        (node, kind) for node in ("one", "two") for kind in ("worker", "socketmap", "web")
     }
     _check_change_is_seen(nodes, domains[7])
     assert [node.stop() for node in nodes] == [0, 0]

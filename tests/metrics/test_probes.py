@@ -128,6 +128,7 @@ class TestReadiness:
 
     def test_a_node_that_runs_neither_worker_nor_socketmap_is_ready(self) -> None:
         beat("worker", "elsewhere", minutes=30)
+        beat("web", minutes=30)
         beat("socketmap", days=2)
         assert asked() == (200, "ready\n")
 

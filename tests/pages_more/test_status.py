@@ -68,6 +68,7 @@ def test_says_what_to_do_when_nothing_works(viewer: Client) -> None:
         "Worker never seen Refetches and refreshes wait until one works: start `make run`" in page
     )
     assert "Socketmap never seen Postfix gets no answer" in page
+    assert "Web never seen" not in page
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,13 @@ def test_a_machine_taken_out_of_service_is_no_alarm_while_another_works() -> Non
     beat("worker", "old", ago=7200)
     beat("worker", "new")
     assert part("Worker on old").state is State.IDLE
+
+
+def test_machines_that_run_the_web_alone_are_told_apart() -> None:
+    beat("web", "here", ago=15)
+    beat("web", "there", ago=400)
+    assert (part("Web on here").state, part("Web on there").word) == (State.OK, "silent")
+    assert "pages do not answer" in part("Web on there").todo
 
 
 def test_the_socketmap_tells_of_itself(viewer: Client) -> None:
