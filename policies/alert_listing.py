@@ -13,12 +13,11 @@ from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 
-from policies import fetch_listing
+from policies import paging
 from policies.alerts import texts
 from policies.alerts.kinds import Closed, Kind, Severity, State
-from policies.listing import SEARCH_LIMIT, Choice, Page
+from policies.listing import Choice, Page, as_stored, known, typed
 from policies.models import Alert, PolicyRecord
-from policies.mtasts import DomainNameError, parse_domain
 
 SEVERITIES = tuple(Choice(str(each), str(each)) for each in Severity)
 STATES = (
@@ -44,11 +43,11 @@ class Filters:
     def read(cls, query: Mapping[str, str]) -> Filters:
         """From a query string; what is unknown there asks for nothing."""
         return cls(
-            domain=query.get("domain", "").replace("\0", "").strip()[:SEARCH_LIMIT],
-            severity=_known(query.get("severity", ""), SEVERITIES),
-            kind=_known(query.get("kind", ""), KINDS),
-            state=_known(query.get("state", ""), STATES),
-            show=_known(query.get("show", ""), SHOWN),
+            domain=typed(query.get("domain", "")),
+            severity=known(query.get("severity", ""), SEVERITIES),
+            kind=known(query.get("kind", ""), KINDS),
+            state=known(query.get("state", ""), STATES),
+            show=known(query.get("show", ""), SHOWN),
         )
 
     @property
@@ -68,9 +67,11 @@ class Filters:
         return [lists[self.show]] if self.show else list(lists.values())
 
     def _asked(self) -> QuerySet[Alert]:
-        asked = Alert.objects.defer("before_text", "after_text", "evidence")
+        asked = Alert.objects.select_related("acknowledged_by").defer(
+            "before_text", "after_text", "evidence"
+        )
         if self.domain:
-            asked = asked.filter(domain=_as_stored(self.domain))
+            asked = asked.filter(domain=as_stored(self.domain))
         if self.severity:
             asked = asked.filter(severity=self.severity)
         if self.kind:
@@ -87,20 +88,7 @@ class Filters:
 
 def page(filters: Filters, *, after: str = "", before: str = "") -> Page[Alert]:
     """The alerts after or before a place; the first ones for none, or one that is none of ours."""
-    return fetch_listing.page(
-        filters.lists(), after=after, before=before, moment="opened_at", by="acknowledged_by"
-    )
-
-
-def _known(value: str, choices: tuple[Choice, ...]) -> str:
-    return value if any(value == choice.value for choice in choices) else ""
-
-
-def _as_stored(text: str) -> str:
-    try:
-        return parse_domain(text).unicode
-    except DomainNameError:
-        return text.lower()
+    return paging.page(filters.lists(), after=after, before=before, moment="opened_at")
 
 
 @dataclass(frozen=True, slots=True)

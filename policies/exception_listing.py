@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.db.models import F, Q, QuerySet
 
 from policies import exceptions
-from policies.listing import PAGE, Choice
+from policies.listing import PAGE, Choice, known
 from policies.models import PolicyException
 
 STATES = (
@@ -41,9 +41,9 @@ class Filters:
         """From a query string; what is unknown there asks for nothing."""
         return cls(
             q=_plain(query.get("q", "")),
-            state=_known(query.get("state", ""), STATES),
-            action=_known(query.get("action", ""), ACTIONS),
-            scope=_known(query.get("scope", ""), SCOPES),
+            state=known(query.get("state", ""), STATES),
+            action=known(query.get("action", ""), ACTIONS),
+            scope=known(query.get("scope", ""), SCOPES),
             page=_page(query.get("page", "")),
         )
 
@@ -97,10 +97,6 @@ def _plain(text: str) -> str:
     """Without what no database takes."""
     clean = text.replace("\0", "").encode("utf-8", "ignore").decode()
     return clean.strip()[:SEARCH_LIMIT]
-
-
-def _known(value: str, choices: tuple[Choice, ...]) -> str:
-    return value if any(value == choice.value for choice in choices) else ""
 
 
 def _page(text: str) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q
 
 from policies.decide import Answer, Store
 from policies.inserting import insert
@@ -206,31 +206,30 @@ class Change:
 
 
 def of(
-    domain: str,
-    limit: int | None = None,
-    *,
-    now: datetime,
-    row: PolicyRecord | None,
-    before: int | None = None,
+    domain: str, limit: int | None = None, *, now: datetime, row: PolicyRecord | None
 ) -> list[Change]:
     """The versions of a domain's policy, newest first; all that are kept, or the latest.
 
-    `row`: of that domain, as it is. `before`: only those older than the version of this number.
+    `row`: of that domain, as it is.
     """
     found = PolicyVersion.objects.filter(domain=domain)
-    if before is not None:
-        found = _older(found, before)
-    versions = list(found if limit is None else found[: limit + 1])
-    older = [*versions[1:], None]
-    pairs = zip(versions, older, strict=False)
-    return [_change(*pair, row, now) for pair in pairs][:limit]
+    return changes(list(found if limit is None else found[: limit + 1]), row, now)[:limit]
 
 
-def _older(versions: QuerySet[PolicyVersion], pk: int) -> QuerySet[PolicyVersion]:
-    first_seen = versions.filter(pk=pk).values("first_seen")[:1]
-    return versions.filter(
-        Q(first_seen__lt=Subquery(first_seen)) | Q(first_seen=Subquery(first_seen), pk__lt=pk)
-    )
+def changes(
+    versions: Sequence[PolicyVersion], row: PolicyRecord | None, now: datetime
+) -> list[Change]:
+    """Versions of one domain that follow each other, newest first, each beside the one before."""
+    pairs = zip(versions, [*versions[1:], None], strict=True) if versions else ()
+    return [_change(*pair, row, now) for pair in pairs]
+
+
+def before(version: PolicyVersion) -> PolicyVersion | None:
+    """The version that it took the place of, where that is kept."""
+    of_domain = PolicyVersion.objects.filter(domain=version.domain)
+    return of_domain.filter(
+        Q(first_seen__lt=version.first_seen) | Q(first_seen=version.first_seen, pk__lt=version.pk)
+    ).first()
 
 
 def _change(

@@ -119,11 +119,11 @@ class Filters:
     def read(cls, query: Mapping[str, str]) -> Filters:
         """From a query string; what is unknown there asks for nothing."""
         return cls(
-            q=query.get("q", "").replace("\0", "").strip()[:SEARCH_LIMIT],
-            mode=_known(query.get("mode", ""), MODES),
-            state=_known(query.get("state", ""), STATES),
-            outcome=_known(query.get("outcome", ""), OUTCOMES),
-            used=_known(query.get("used", ""), USED),
+            q=typed(query.get("q", "")),
+            mode=known(query.get("mode", ""), MODES),
+            state=known(query.get("state", ""), STATES),
+            outcome=known(query.get("outcome", ""), OUTCOMES),
+            used=known(query.get("used", ""), USED),
             sort=sort if (sort := query.get("sort", "")) in SORTS else DEFAULT_SORT,
         )
 
@@ -185,11 +185,17 @@ def search(records: Rows, text: str) -> Rows:
 
 def filter_state(records: Rows, state: str, now: datetime | None = None) -> Rows:
     """Rows in one of `STATES`; all rows for any other word."""
-    known = _known(state, STATES)
-    return all_of(records, [_state(known, now or timezone.now())] if known else [])
+    given = known(state, STATES)
+    return all_of(records, [_state(given, now or timezone.now())] if given else [])
 
 
-def _known(value: str, choices: tuple[Choice, ...]) -> str:
+def typed(text: str) -> str:
+    """What somebody typed into a field, as databases take it."""
+    return text.replace("\0", "").strip()[:SEARCH_LIMIT]
+
+
+def known(value: str, choices: tuple[Choice, ...]) -> str:
+    """The value, where it is one of these; else none."""
     return value if any(value == choice.value for choice in choices) else ""
 
 
@@ -203,10 +209,10 @@ def about(text: str) -> Q:
 
 def _about(text: str) -> Condition:
     if text.startswith("="):
-        return Condition(Q(domain=_as_stored(text[1:].strip())))
+        return Condition(Q(domain=as_stored(text[1:].strip())))
     if text.endswith("*"):
         return _begins(text[:-1].lower())
-    return _holds(_as_stored(text))
+    return _holds(as_stored(text))
 
 
 def _begins(start: str) -> Condition:
@@ -253,7 +259,8 @@ def _holds(part: str) -> Condition:
     return Condition(holds, reads_names=True)
 
 
-def _as_stored(text: str) -> str:
+def as_stored(text: str) -> str:
+    """A domain as rows name it, whichever way it was typed."""
     try:
         return parse_domain(text).unicode
     except DomainNameError:

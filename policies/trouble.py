@@ -370,8 +370,13 @@ def after(entries: Iterable[Trouble], rank: Rank | None) -> list[Trouble]:
     return [each for each in entries if rank is None or each.rank > rank]
 
 
+def before(entries: Iterable[Trouble], rank: Rank) -> list[Trouble]:
+    """Those ahead of a rank."""
+    return [each for each in entries if each.rank < rank]
+
+
 def cursor(entry: Trouble) -> str:
-    """The place behind an entry, for the address of the next page."""
+    """The place of an entry, for the addresses of the pages around it."""
     text = json.dumps(entry.rank, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 

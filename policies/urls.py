@@ -81,6 +81,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", api.index, name="api"),
     path("api/v1/policies/", api.policies, name="api-policies"),
     path("api/v1/policies/<str:domain>/", api.policy, name="api-policy"),
+    path("api/v1/policies/<str:domain>/versions/", api.versions, name="api-versions"),
     path("api/v1/fetches/", api.fetches, name="api-fetches"),
     path("api/v1/outcomes/", api.outcome_list, name="api-outcomes"),
     path("api/v1/alerts/", api.alerts, name="api-alerts"),

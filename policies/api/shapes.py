@@ -19,6 +19,7 @@ from policies.outcomes import History
 from policies.outcomes.days import Numbers
 from policies.status import Checked, Item
 from policies.trouble import Trouble
+from policies.views.excepting import Excepting
 
 Object = dict[str, Any]
 
@@ -85,7 +86,7 @@ def whole_policy(
         "failed_fetch": _failed_fetch(record),
         "certificate": _certificate(record),
         "mail_hosts": _mail_hosts(record, check, probe),
-        "versions": [_version(each) for each in versions],
+        "versions": [version(each) for each in versions],
         "outcomes": [
             {"day": str(day.day), **numbers(day.numbers)} for day in reversed(history.days)
             if day.numbers.count
@@ -176,17 +177,17 @@ def _mail_hosts(record: PolicyRecord, check: MXCheck | None, probe: Probe | None
     }
 
 
-def _version(change: Change) -> Object:
-    version = change.version
+def version(change: Change) -> Object:
+    row = change.version
     return {
-        "record_id": version.record_id,
-        "mode": version.mode,
-        "policy_text": version.policy_text,
-        "sha256": version.digest,
-        "first_seen": moment(version.first_seen),
+        "record_id": row.record_id,
+        "mode": row.mode,
+        "policy_text": row.policy_text,
+        "sha256": row.digest,
+        "first_seen": moment(row.first_seen),
         "last_seen": moment(change.last_seen),
         "until": moment(change.until),
-        "found_by": version.found_by,
+        "found_by": row.found_by,
         "remarkable": change.kind or None,
     }
 
@@ -265,6 +266,32 @@ def alert(row: Alert) -> Object:
         "acknowledged_at": moment(row.acknowledged_at),
         "acknowledged_by": by.get_username() if by else None,
         "note": row.note or None,
+    }
+
+
+def alert_in_short(row: Alert) -> Object:
+    """An open alert, as the policy that it is about names it."""
+    names = ("id", "kind", "severity", "state", "words", "at", "last_seen", "acknowledged_at")
+    whole = alert(row)
+    return {name: whole[name] for name in names}
+
+
+def excepting(found: Excepting | None) -> Object | None:
+    """The exception that counts for a policy, and what Postfix gets under it, by map."""
+    if found is None:
+        return None
+    rule = found.rule
+    return {
+        "id": rule.id or None,
+        "scope": str(rule.scope),
+        "target": rule.target or None,
+        "action": str(rule.action),
+        "reason": rule.reason,
+        "owner": rule.owner,
+        "since": moment(rule.since),
+        "until": moment(rule.until),
+        "says": found.says,
+        "replies": dict(found.replies),
     }
 
 

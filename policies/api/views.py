@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,12 +12,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from policies import (
+    alert_listing,
     fetch_listing,
     history,
     listing,
     mxcheck,
     outcome_listing,
     outcomes,
+    paging,
     probing,
     status,
     summary,
@@ -28,9 +31,10 @@ from policies.api import shapes
 from policies.api.access import feed, resource
 from policies.api.parameters import Parameters
 from policies.api.problems import Problem
-from policies.models import Alert, PolicyException, PolicyRecord
-from policies.mtasts import DomainNameError, parse_domain
-from policies.trouble import Kind
+from policies.models import Alert, PolicyException, PolicyRecord, PolicyVersion
+from policies.mtasts import Domain, DomainNameError, parse_domain
+from policies.trouble import Kind, Trouble
+from policies.views import excepting
 
 VERSIONS = 50
 
@@ -76,10 +80,7 @@ def policies(request: HttpRequest) -> Object:
 def policy(request: HttpRequest, domain: str) -> Object:
     """`/api/v1/policies/<domain>/`: all that is known of one."""
     Parameters(request, is_paged=False)
-    try:
-        name = parse_domain(domain)
-    except DomainNameError as error:
-        raise Http404(f"This is no domain name: {error}") from error
+    name = _name(domain)
     record = PolicyRecord.objects.filter(domain=name.unicode).first()
     if record is None:
         raise Http404(f"No policy of {name.ascii} is cached.")
@@ -91,7 +92,27 @@ def policy(request: HttpRequest, domain: str) -> Object:
         history.of(record.domain, VERSIONS, now=now, row=record),
         outcomes.history(record.domain, now),
         now,
-    )
+    ) | {
+        "alerts": [shapes.alert_in_short(each.alert) for each in alert_listing.of_policy(record)],
+        "exception": shapes.excepting(excepting.of_row(record, now)),
+    }
+
+
+@resource
+def versions(request: HttpRequest, domain: str) -> Object:
+    """`/api/v1/policies/<domain>/versions/`: all that are kept, whether or not it is cached."""
+    asked = Parameters(request)
+    name = _name(domain)
+    row = PolicyRecord.objects.filter(domain=name.unicode).first()
+    rows = PolicyVersion.objects.filter(domain=name.unicode)
+    if row is None and not rows.exists():
+        raise Http404(f"No policy of {name.ascii} is cached, and no version of one is kept.")
+    places = {name: _place(asked, name, paging.Place.read) for name in ("after", "before")}
+    page = paging.page([rows], moment="first_seen", size=asked.limit, **places)
+    last = history.before(page.rows[-1]) if page.after else None
+    beside = [*page.rows, last] if last else page.rows
+    changes = history.changes(beside, row, timezone.now())[: len(page.rows)]
+    return _page(asked, [shapes.version(each) for each in changes], page)
 
 
 @resource
@@ -109,8 +130,10 @@ def fetches(request: HttpRequest) -> Object:
     # Scripts read on from where they were: by time, unless they ask for failures first.
     given = {name: str(asked.query[name]) for name in asked.query}
     filters = fetch_listing.Filters.read({"sort": "newest"} | given)
-    places = {name: _place(asked, name, fetch_listing.Place.read) for name in ("after", "before")}
-    page = fetch_listing.page(filters.lists(timezone.now()), size=asked.limit, **places)
+    places = {name: _place(asked, name, paging.Place.read) for name in ("after", "before")}
+    page = paging.page(
+        filters.lists(timezone.now()), moment="queued_at", size=asked.limit, **places
+    )
     return _page(asked, [shapes.fetch(row) for row in page.rows], page)
 
 
@@ -140,48 +163,79 @@ def outcome_list(request: HttpRequest) -> Object:
 @resource
 def alerts(request: HttpRequest) -> Object:
     """`/api/v1/alerts/`: the newest first; open ones unless asked otherwise."""
-    asked = Parameters(request, ("state", "severity", "kind", "after", "limit"), is_paged=False)
-    rows = Alert.objects.order_by("-pk").select_related("acknowledged_by")
+    asked = Parameters(request, ("state", "severity", "kind", "domain"))
+    rows = Alert.objects.select_related("acknowledged_by")
     if (asked.choice("state", ("open", "all")) or "open") == "open":
         rows = rows.filter(closed_at=None)
     if severity := asked.choice("severity", list(Severity)):
         rows = rows.filter(severity=severity)
     if kind := asked.choice("kind", list(AlertKind)):
         rows = rows.filter(kind=kind)
-    shown, link = _by_number(asked, rows)
-    return {"items": [shapes.alert(row) for row in shown], "next": link}
+    if domain := listing.typed(asked.query.get("domain", "")):
+        rows = rows.filter(domain=listing.as_stored(domain))
+    page = _by_number(asked, rows)
+    return _page(asked, [shapes.alert(row) for row in page.rows], page)
 
 
 @feed("policies.view_policyexception")
 def exceptions(request: HttpRequest) -> Object:
-    """`/api/v1/exceptions/`: the newest first; those that have not ended unless asked otherwise."""
-    asked = Parameters(request, ("state", "after", "limit"), is_paged=False)
+    """`/api/v1/exceptions/`: the newest first; those that have not ended unless asked otherwise.
+
+    `domain`: those whose target is that domain itself; what counts for it is told by its policy.
+    """
+    asked = Parameters(request, ("state", "domain"))
     state = asked.choice("state", ("open", "all")) or "open"
     now = timezone.now()
-    rows = PolicyException.objects.order_by("-pk")
+    rows = PolicyException.objects.all()
     if state == "open":
         rows = rows.filter(ended=None).exclude(until__lte=now)
-    shown, link = _by_number(asked, rows)
-    return {"items": [shapes.exception(row, now) for row in shown], "next": link}
+    if domain := listing.typed(asked.query.get("domain", "")):
+        scope = PolicyException.Scope.DOMAIN
+        rows = rows.filter(scope=scope, target=listing.as_stored(domain))
+    page = _by_number(asked, rows)
+    return _page(asked, [shapes.exception(row, now) for row in page.rows], page)
 
 
 @resource
 def trouble(request: HttpRequest) -> Object:
     """`/api/v1/trouble/`: what hits most mail first."""
-    asked = Parameters(request, ("kind", "after", "limit"), is_paged=False)
+    asked = Parameters(request, ("kind",))
     kind = asked.choice("kind", list(Kind))
-    place = troubles.read_cursor(asked.query.get("after", ""))
-    asked.place("after", is_ours=place is not None)
+    places = {name: _rank(asked, name) for name in ("after", "before")}
     found = troubles.found(timezone.now())
-    rest = troubles.after(found.of(kind), place)
-    shown = rest[: asked.limit]
-    more = len(rest) > len(shown)
+    page = _of_entries(found.of(kind), asked.limit, **places)
     return {
         "counts": {str(each): found.count(each) for each in Kind},
         "capped": sorted(map(str, found.capped)),
-        "items": [shapes.trouble(each) for each in shown],
-        "next": asked.link(after=troubles.cursor(shown[-1])) if more else None,
-    }
+    } | _page(asked, [shapes.trouble(each) for each in page.rows], page)
+
+
+def _rank(asked: Parameters, name: str) -> troubles.Rank | None:
+    rank = troubles.read_cursor(asked.query.get(name, ""))
+    asked.place(name, is_ours=rank is not None)
+    return rank
+
+
+def _of_entries(
+    entries: Sequence[Trouble],
+    limit: int,
+    after: troubles.Rank | None,
+    before: troubles.Rank | None,
+) -> listing.Page[Trouble]:
+    if before is not None:
+        end = len(troubles.before(entries, before))
+        start = max(0, end - limit)
+    else:
+        start = len(entries) - len(troubles.after(entries, after))
+        end = min(start + limit, len(entries))
+    rows = list(entries[start:end])
+    if not rows:
+        return listing.Page([])
+    return listing.Page(
+        rows,
+        before=troubles.cursor(rows[0]) if start else "",
+        after=troubles.cursor(rows[-1]) if end < len(entries) else "",
+    )
 
 
 @resource
@@ -211,16 +265,39 @@ def nowhere(request: HttpRequest, path: str) -> Object:
     )
 
 
-def _by_number(asked: Parameters, rows: QuerySet[Any]) -> tuple[list[Any], str | None]:
-    """A page of rows in the order of their numbers, newest first, and the address of the next."""
-    after = str(asked.query.get("after", ""))
-    asked.place("after", is_ours=after.isascii() and after.isdecimal() and len(after) < 19)
-    if after:
-        rows = rows.filter(pk__lt=int(after))
-    found = list(rows[: asked.limit + 1])
-    shown = found[: asked.limit]
-    more = len(found) > len(shown)
-    return shown, asked.link(after=str(shown[-1].pk)) if more else None
+def _name(domain: str) -> Domain:
+    try:
+        return parse_domain(domain)
+    except DomainNameError as error:
+        raise Http404(f"This is no domain name: {error}") from error
+
+
+def _by_number(asked: Parameters, rows: QuerySet[Any]) -> listing.Page[Any]:
+    """A page of rows in the order of their numbers, newest first."""
+    after, before = (_number(asked, name) for name in ("after", "before"))
+    if before is not None:
+        found = list(rows.filter(pk__gt=before).order_by("pk")[: asked.limit + 1])
+    elif after is not None:
+        found = list(rows.filter(pk__lt=after).order_by("-pk")[: asked.limit + 1])
+    else:
+        found = list(rows.order_by("-pk")[: asked.limit + 1])
+    more = len(found) > asked.limit
+    shown = found[: asked.limit][:: 1 if before is None else -1]
+    if not shown:
+        return listing.Page([])
+    is_first = not more if before is not None else after is None
+    is_last = not more and before is None
+    return listing.Page(
+        shown,
+        before="" if is_first else str(shown[0].pk),
+        after="" if is_last else str(shown[-1].pk),
+    )
+
+
+def _number(asked: Parameters, name: str) -> int | None:
+    text = str(asked.query.get(name, ""))
+    asked.place(name, is_ours=text.isascii() and text.isdecimal() and len(text) < 19)
+    return int(text) if text else None
 
 
 def _place(asked: Parameters, name: str, read: Any, *more: Any) -> str:

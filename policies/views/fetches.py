@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from policies import fetch_listing
+from policies import fetch_listing, paging
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts import DomainNameError, parse_domain
 from policies.tlsrpt import words
@@ -33,8 +33,9 @@ class Row:
 def index(request: HttpRequest) -> HttpResponse:
     """`/fetches/`: what ran, what runs, and how it ended."""
     filters = fetch_listing.Filters.read(request.GET)
-    page = fetch_listing.page(
+    page = paging.page(
         filters.lists(timezone.now()),
+        moment="queued_at",
         after=request.GET.get("after", ""),
         before=request.GET.get("before", ""),
     )

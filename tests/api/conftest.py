@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from mtastsweb.values import Address
 from policies import outcomes, probing, tokens
+from policies.alerts.kinds import Kind
 from policies.models import (
     Alert,
     Fetch,
@@ -97,6 +98,7 @@ def everything() -> PolicyRecord:
         domain=DOMAIN, kind="certificate-refused", severity="warning", state="suspected",
         found_by="refresh", opened_at=now, last_seen=now, evidence={"before": {}},
     )  # fmt: skip
+    PolicyRecord.objects.update(open_alerts=Kind.CERTIFICATE_REFUSED.bit)
     PolicyException.objects.create(
         scope="domain", target=DOMAIN, action="skip", reason="broken", owner="operator",
         since=now - day, until=now + day,

@@ -73,7 +73,8 @@ def test_there_is_an_example_of_each_resource(get: Get) -> None:
     shown = {urlsplit(example).path for example in EXAMPLES}
     assert shown == {address.replace("DOMAIN", DOMAIN) for address in SECTIONS}
     named = get("/api/v1/").json()["resources"].values()
-    assert set(named) | {"/api/v1/", f"/api/v1/policies/{DOMAIN}/"} == shown
+    of_one = f"/api/v1/policies/{DOMAIN}/"
+    assert set(named) | {"/api/v1/", of_one, f"{of_one}versions/"} == shown
 
 
 @pytest.mark.parametrize("address", SECTIONS)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
 from policies import outcomes
-from policies.models import Alert, Fetch, PolicyException
+from policies.models import Alert, Fetch, PolicyException, PolicyRecord, PolicyVersion
 from policies.outcomes import Seen
 from policies.tlsrpt.result import PolicyType, Result, ResultPolicy
 from tests.api.conftest import Get
@@ -66,13 +66,48 @@ def test_pages_follow_each_other_and_hold_all(name: str, get: Get) -> None:
     assert [each for page in found for each in page] == whole
 
 
-@pytest.mark.parametrize("name", ["policies", "fetches", "outcomes"])
+@pytest.mark.parametrize("name", LISTS)
 def test_pages_lead_back(name: str, get: Get) -> None:
     some_of_each(7)
     first = get(f"/api/v1/{name}/?limit=3").json()
     second = get(first["next"]).json()
     back = get(second["previous"]).json()
     assert (back["items"], back["previous"]) == (first["items"], None)
+    assert back["next"] == first["next"]
+    third = get(second["next"]).json()
+    assert third["next"] is None
+    assert get(third["previous"]).json()["items"] == second["items"]
+
+
+def test_versions_are_paged_both_ways_each_beside_the_one_before(get: Get) -> None:
+    some_of_each(1)
+    now = timezone.now()
+    for at in range(7):
+        PolicyVersion.objects.create(
+            domain="d00.example", record_id=str(at), policy_text="same", digest="a" * 64,
+            mode="enforce", found_by="lookup", first_seen=now + timedelta(minutes=at),
+        )  # fmt: skip
+    address = "/api/v1/policies/d00.example/versions/?limit=3"
+    pages = [get(address).json()]
+    while following := pages[-1]["next"]:
+        pages.append(get(following).json())
+    ids = [[item["record_id"] for item in page["items"]] for page in pages]
+    assert ids == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
+    told = [item["remarkable"] for page in pages for item in page["items"]]
+    assert told == ["id changed, text did not"] * 6 + [None]
+    assert get(pages[2]["previous"]).json()["items"] == pages[1]["items"]
+    PolicyRecord.objects.all().delete()
+    assert len(get("/api/v1/policies/d00.example/versions/").json()["items"]) == 7
+    assert get("/api/v1/policies/d01.example/versions/").status_code == 404
+    assert get("/api/v1/policies/no%20name/versions/").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["alerts", "exceptions"])
+def test_alerts_and_exceptions_of_one_domain(name: str, get: Get) -> None:
+    some_of_each(3)
+    (item,) = get(f"/api/v1/{name}/", domain="D01.Example.").json()["items"]
+    assert (item.get("domain") or item["target"]) == "d01.example"
+    assert not get(f"/api/v1/{name}/", domain="other.example").json()["items"]
 
 
 def test_filters_go_along_with_the_pages(get: Get) -> None:
@@ -119,7 +154,8 @@ def test_times_are_in_utc_and_to_the_second(get: Get) -> None:
         ("outcomes/?after=2026-13-01,1,1", "after", "no place"),
         ("exceptions/?after=x", "after", "no place"),
         ("alerts/?kind=gone", "kind", "Accepted: record-gone"),
-        ("exceptions/?before=1", "before", "There is no parameter"),
+        ("exceptions/?before=x", "before", "no place"),
+        ("trouble/?before=x", "before", "no place"),
         ("trouble/?after=x", "after", "no place"),
         ("status/?limit=1", "limit", "There is no parameter"),
     ],

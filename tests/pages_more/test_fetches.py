@@ -14,9 +14,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from policies import fetch_listing
-from policies.fetch_listing import Filters, Place
+from policies import paging
+from policies.fetch_listing import Filters
 from policies.models import Fetch
+from policies.paging import Place
 from tests.pages import making, plans
 from tests.pages.conftest import As, someone
 
@@ -55,7 +56,7 @@ def listed(query: str = "", now: datetime = NOW) -> list[str]:
     """The domains of all pages, one page after the other, three rows each."""
     filters, after, found = Filters.read(QueryDict(query)), "", []
     while True:
-        page = fetch_listing.page(filters.lists(now), after=after, size=3)
+        page = paging.page(filters.lists(now), after=after, size=3, moment="queued_at")
         found += [row.domain for row in page.rows]
         after = page.after
         if not after:
@@ -158,7 +159,7 @@ def test_paging_forth_and_back_shows_every_row_once(query: str) -> None:
     forth, after = [], ""
     pages = []
     while True:
-        page = fetch_listing.page(lists, after=after, size=3)
+        page = paging.page(lists, after=after, size=3, moment="queued_at")
         pages.append([row.pk for row in page.rows])
         forth += pages[-1]
         if not page.after:
@@ -166,7 +167,7 @@ def test_paging_forth_and_back_shows_every_row_once(query: str) -> None:
         after = page.after
     assert len(set(forth)) == len(forth) == len(listed(query))
     for expected in reversed(pages[:-1]):
-        page = fetch_listing.page(lists, before=page.before, size=3)
+        page = paging.page(lists, before=page.before, size=3, moment="queued_at")
         assert [row.pk for row in page.rows] == expected
     assert not page.before
     assert page.after
@@ -245,7 +246,10 @@ def test_a_page_asks_no_more_for_more_rows(
 def test_no_page_reads_or_sorts_the_whole_log(query: str) -> None:
     for asked in Filters.read(QueryDict(query)).lists(NOW):
         place = str(Place(0, NOW, 1))
-        for rows in (asked, asked.filter(fetch_listing.beyond(Place.read(place), back=False))):
+        for rows in (
+            asked,
+            asked.filter(paging.beyond(Place.read(place), back=False, moment="queued_at")),
+        ):
             with CaptureQueriesContext(connection) as captured:
                 list(rows.order_by("-queued_at", "-pk")[:50])
             plan = plans.of(captured, "policies_fetch")
