@@ -37,8 +37,12 @@ class _Formatter(logging.Formatter):
             "msg": record.getMessage(),
         }
         facts |= {key: value for key, value in vars(record).items() if key not in _LEFT_OUT}
+        if "domain" in facts:
+            facts["domain"] = _a_labels(facts["domain"])
         if request_id := requestid.current():
             facts["request_id"] = request_id
+        if (job := requestid.job()) is not None:
+            facts.setdefault("job", job)
         if record.exc_info:
             facts["exception"] = self.formatException(record.exc_info)
         return _SETUP_TOKEN.sub("/setup/…", self.line(facts))
@@ -63,6 +67,18 @@ class JSONFormatter(_Formatter):
             for key, value in facts.items()
         }
         return json.dumps(plain)
+
+
+def _a_labels(domain: object) -> object:
+    """The name as DNS has it, whichever way rows have it; as it is where it is no domain name."""
+    if not isinstance(domain, str) or domain.isascii():
+        return domain
+    from policies.mtasts import DomainNameError, parse_domain  # the settings come before all of it
+
+    try:
+        return parse_domain(domain).ascii
+    except DomainNameError:
+        return domain
 
 
 def _is_number(value: object) -> bool:

@@ -2,6 +2,9 @@
 
 A page's request has one, the task that it queues goes on with it, and so does the fetch that the
 task makes. A request that brings one of its own (X-Request-ID, from a proxy) keeps it.
+
+A bulk refetch is worked by many ticks, each with an id of its own. The line that tells its
+beginning has the request's id and the job's number, and what is done for the job has that number.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ HEADER = "X-Request-ID"
 
 _SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 _current: ContextVar[str] = ContextVar("request_id", default="")
+_job: ContextVar[int | None] = ContextVar("job", default=None)
 
 
 def current() -> str:
@@ -42,3 +46,18 @@ def bound(request_id: str) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def job() -> int | None:
+    """The job that what runs here is done for; None for none."""
+    return _job.get()
+
+
+@contextmanager
+def for_job(number: int | None) -> Iterator[None]:
+    """What runs inside the block is done for this job."""
+    token = _job.set(number)
+    try:
+        yield
+    finally:
+        _job.reset(token)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 
+from mtastsweb import requestid
 from policies import (
     alerts,
     claiming,
@@ -405,7 +406,8 @@ def _outcome(worked: Worked) -> str:
 
 def _worked(turn: Turn, outside: World, places: Places | None) -> Worked:
     try:
-        return work(turn, outside, places)
+        with requestid.for_job(turn.row.job):
+            return work(turn, outside, places)
     except NoPlace:
         raise
     except Exception:

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
+from mtastsweb import requestid
 from policies import cache, claiming, holders, jobs, refresh, rows, world
 from policies.models import Fetch, Job, PolicyRecord, PolicyVersion
 from policies.mtasts.errors import FetchError
@@ -235,6 +236,19 @@ class TestJobs:
         assert not PolicyRecord.objects.exclude(job=None).exists()
         assert {fetch.source for fetch in Fetch.objects.all()} == {"operator"}
         assert set(PolicyRecord.objects.values_list("last_use", flat=True)) == {NOON}
+
+    def test_log_lines_of_its_fetches_have_its_number(self, script: Script) -> None:
+        cached("due.example", refresh_due=NOON)
+        cached("asked.example")
+        script.publish()
+        told: dict[str, int | None] = {}
+        script.during_fetch = lambda: told.update({script.fetches[-1]: requestid.job()})
+        job = jobs.begin_refetch(PolicyRecord.objects.filter(domain="asked.example"), "", None)
+        for domain in ("asked.example", "due.example"):  # one by one
+            PolicyRecord.objects.exclude(domain=domain).update(claimed_until=NOON + MINUTE)
+            refresh.run()
+            PolicyRecord.objects.update(claimed_until=None)
+        assert told == {"asked.example": job.pk, "due.example": None}
 
     def test_counts_failures_and_ends_edits(self, script: Script) -> None:
         cached("good.example", edited=NOON)

@@ -43,7 +43,25 @@ def test_facts_follow_the_message() -> None:
     ],
 )
 def test_what_is_not_plain_is_quoted(value: str, shown: str) -> None:
-    assert line("seen", domain=value).endswith(f" domain={shown}")
+    assert line("seen", host=value).endswith(f" host={shown}")
+
+
+@pytest.mark.parametrize(
+    ("domain", "shown"),
+    [
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("no domain: ü", r'"no domain: \u00fc"'),
+        (None, "None"),
+    ],
+)
+def test_domains_stand_in_a_labels(domain: object, shown: str) -> None:
+    assert line("refresh broke", domain=domain).endswith(f" domain={shown}")
+    record = logging.makeLogRecord({"msg": "refresh broke", "domain": domain})
+    assert json.loads(JSONFormatter().format(record))["domain"] == json.loads(
+        shown if shown.startswith('"') else f'"{shown}"'
+    )
 
 
 def test_an_exception_stays_on_the_line() -> None:
@@ -58,7 +76,7 @@ def test_an_exception_stays_on_the_line() -> None:
 def test_json_has_one_object_a_line_in_which_numbers_are_numbers() -> None:
     record = logging.makeLogRecord(
         {"name": "n", "levelname": "INFO", "msg": "a\nb", "ttl": 60, "share": 0.5, "on": True,
-         "odd": float("nan"), "domain": "b\u00fccher.example", "what": ["x"]}
+         "odd": float("nan"), "host": "b\u00fccher.example", "what": ["x"]}
     )  # fmt: skip
     shown = JSONFormatter().format(record)
     assert "\n" not in shown
@@ -67,7 +85,7 @@ def test_json_has_one_object_a_line_in_which_numbers_are_numbers() -> None:
     del said["time"]
     assert said == {
         "level": "info", "logger": "n", "msg": "a\nb", "ttl": 60, "share": 0.5, "on": True,
-        "odd": "nan", "domain": "b\u00fccher.example", "what": "['x']",
+        "odd": "nan", "host": "b\u00fccher.example", "what": "['x']",
     }  # fmt: skip
 
 
