@@ -77,7 +77,7 @@ ASKING = {"changepassword USER"}
 
 STATUSES = {
     r"restore (?!.*--yes).+": 1,  # says what it would do, and asks for --yes
-    r"mtasts exception import \S+ --dry-run": 65,  # what was exported is there already
+    r"mtasts exception import \S+ --dry-run( --rest)?": 65,  # what was exported is there already
 }
 """How a command ends where it is not with 0."""
 
