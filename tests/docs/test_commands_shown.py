@@ -207,7 +207,8 @@ def test_the_commands_of_the_product_run_as_shown(tmp_path: Path, lab: Lab) -> N
         assert match is not None
         special = (status for text, status in STATUSES.items() if re.fullmatch(text, match[1]))
         assert ended.status == next(special, 0), f"{command}: {ended.stderr}"
-        assert ended.stdout or ended.stderr or ">" in command, command
+        is_quiet = ">" in command or match[1].startswith("mtasts alerts")  # there are none
+        assert is_quiet or ended.stdout or ended.stderr, command
 
 
 @pytest.mark.parametrize("span", [each for each in spans() if COMMAND.match(each.text)], ids=str)
