@@ -194,6 +194,12 @@ def typed(text: str) -> str:
     return text.replace("\0", "").strip()[:SEARCH_LIMIT]
 
 
+def row_number(text: str) -> int | None:
+    """From a query string; None for what cannot be the number of a row in any database."""
+    is_number = text.isascii() and text.isdecimal() and len(text) < 19
+    return int(text) if is_number else None
+
+
 def known(value: str, choices: tuple[Choice, ...]) -> str:
     """The value, where it is one of these; else none."""
     return value if any(value == choice.value for choice in choices) else ""

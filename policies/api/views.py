@@ -296,8 +296,9 @@ def _by_number(asked: Parameters, rows: QuerySet[Any]) -> listing.Page[Any]:
 
 def _number(asked: Parameters, name: str) -> int | None:
     text = str(asked.query.get(name, ""))
-    asked.place(name, is_ours=text.isascii() and text.isdecimal() and len(text) < 19)
-    return int(text) if text else None
+    number = listing.row_number(text)
+    asked.place(name, is_ours=number is not None)
+    return number
 
 
 def _place(asked: Parameters, name: str, read: Any, *more: Any) -> str:

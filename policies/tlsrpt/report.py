@@ -43,8 +43,9 @@ class SessionFailure(FailureDetails):
 
 
 def _address(text: str) -> str:
+    """Without an IPv6 zone, which is no part of the address and means nothing elsewhere."""
     try:
-        return str(ip_address(text))
+        return str(ip_address(text)).partition("%")[0]
     except ValueError:
         return ""
 

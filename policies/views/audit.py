@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from policies.listing import PAGE
+from policies.listing import PAGE, row_number
 from policies.views.policies import VIEW
 
 
@@ -17,14 +17,14 @@ from policies.views.policies import VIEW
 def index(request: HttpRequest) -> HttpResponse:
     """`/audit/`: who changed what, latest first."""
     entries = LogEntry.objects.select_related("user", "content_type").order_by("-pk")
-    before = request.GET.get("before", "")
-    if before.isascii() and before.isdecimal() and len(before) < 19:
-        entries = entries.filter(pk__lt=int(before))
+    before = row_number(request.GET.get("before", ""))
+    if before is not None:
+        entries = entries.filter(pk__lt=before)
     shown = list(entries[: PAGE + 1])
     more, shown = len(shown) > PAGE, shown[:PAGE]
     context = {
         "entries": shown,
-        "first": "?" if before else "",
+        "first": "" if before is None else "?",
         "next": f"?before={shown[-1].pk}" if more else "",
     }
     return render(request, "audit/list.html", context)

@@ -194,9 +194,8 @@ def index(request: HttpRequest) -> HttpResponse:
 @permission_required(VIEW, raise_exception=True)
 def changed(request: HttpRequest) -> HttpResponse:
     """How many policies have changed since the list was shown; nothing for none."""
-    since = request.GET.get("since", "")
-    is_number = since.isascii() and since.isdecimal() and len(since) < 19
-    number = changes.count_since(int(since)) if is_number else 0
+    since = listing.row_number(request.GET.get("since", ""))
+    number = changes.count_since(since) if since is not None else 0
     here = request.headers.get("HX-Current-URL", reverse("policies:list"))
     return render(request, "policies/changed.html", {"number": number, "here": here})
 

@@ -26,6 +26,7 @@ from mtastsweb.environment import BASE_DIR
 from policies.socketmap.request import Query, parse_request
 from tests.docs.shown import Fence, Shown, fences, shown, spans, synopses
 from tests.docs.typing_in import Typed, type_in
+from tests.fuzz.targets import TARGETS
 from tests.needs import find_program
 from tests.socketmap.server.process import environment, free_port
 
@@ -103,6 +104,11 @@ def socketmap_is_ours(match: re.Match[str]) -> None:
     assert isinstance(parse_request(f"{found[1].strip(chr(39))} example.org".encode()), Query)
 
 
+def fuzz_knows(match: re.Match[str]) -> None:
+    """The parser is one; atheris itself is for those who install it."""
+    assert match.string.split("--atheris ")[1].split()[0] in TARGETS
+
+
 def units_are_there(match: re.Match[str]) -> None:
     for name in match["units"].split():
         unit = name if "." in name else f"{name}.service"
@@ -138,7 +144,9 @@ def elsewhere(reason: str) -> Check:
 
 
 CHECKS: list[tuple[str, Check]] = [
-    (r"make (\w+)", make_has),
+    (r"make (\w+)(?: [A-Z_]+=\w+)?", make_has),
+    (r"\.venv/bin/python -m tests\.fuzz .+", fuzz_knows),
+    (r"\.venv/bin/pip install atheris", elsewhere("tests/fuzz runs without it")),
     (r"(?P<name>smtp_\w+) = (?P<value>.+)", postfix_has),
     (r"docker compose --file (\S+) (?:up --detach|cp mtastsweb:\S+ \S+)", compose_is_there),
     (r"systemctl (?:enable --now|restart|stop) (?P<units>.+)", units_are_there),

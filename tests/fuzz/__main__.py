@@ -1,7 +1,7 @@
 """`python -m tests.fuzz [TARGET…]`: hostile input for as long as FUZZ_SECONDS says (600).
 
-With atheris (pip install atheris, in a virtual environment of its own) and one target, coverage
-leads the way, until Ctrl-C; what comes after `--` goes to libFuzzer.
+With `--atheris TARGET` coverage leads the way, until Ctrl-C; other options go to libFuzzer, such as
+`-max_total_time=60`. `pip install atheris` brings it, which nothing else here needs.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
+from pathlib import Path
 
 ROUND = 1000
 """Inputs between looks at the clock."""
@@ -19,10 +22,11 @@ ROUND = 1000
 
 def main(arguments: Sequence[str]) -> int:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-    import django
+    with _instrumented() if "--atheris" in arguments else nullcontext():
+        import django
 
-    django.setup()
-    from tests.fuzz.targets import TARGETS
+        django.setup()
+        from tests.fuzz.targets import TARGETS
 
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
@@ -32,8 +36,8 @@ def main(arguments: Sequence[str]) -> int:
     if unknown := set(chosen) - set(TARGETS):
         parser.error(f"no target: {', '.join(sorted(unknown))}")
     if own.atheris:
-        if len(chosen) != 1 or not find_spec("atheris"):
-            parser.error("--atheris wants one target, and atheris installed")
+        if len(chosen) != 1:
+            parser.error("--atheris wants one target")
         _led_by_coverage(chosen[0], rest)
         return 0
     return _by_hypothesis(chosen, float(os.environ.get("FUZZ_SECONDS", "600")))
@@ -65,12 +69,26 @@ def _by_hypothesis(names: Sequence[str], seconds: float) -> int:
     return bool(broken)
 
 
+def _instrumented() -> AbstractContextManager[None]:
+    """What is imported meanwhile tells of its branches, if it is ours: others' lead nowhere."""
+    if not find_spec("atheris"):
+        sys.exit("--atheris wants atheris: pip install atheris")
+    import atheris
+
+    instrumented: AbstractContextManager[None] = atheris.instrument_imports(include=["policies"])
+    return instrumented
+
+
 def _led_by_coverage(name: str, arguments: Sequence[str]) -> None:
     import atheris
 
-    from tests.fuzz.targets import TARGETS
+    from tests.fuzz.targets import SEEDS, TARGETS
 
-    atheris.instrument_all()
+    corpus = tempfile.mkdtemp(prefix=f"fuzz-{name}-")
+    for number, seed in enumerate(SEEDS):
+        Path(corpus, str(number)).write_bytes(seed)
+    print(f"{name}: inputs that led further are kept in {corpus}", flush=True)
+    arguments = [*arguments, corpus]
     atheris.Setup([sys.argv[0], *arguments], TARGETS[name])
     atheris.Fuzz()
 

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
 from typing import Any
 
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
 
 from mtastsweb import requestid, values
 from mtastsweb.environment import OnDANE
-from policies import fetch_listing, listing, outcome_listing
+from policies import (
+    alert_listing,
+    exception_listing,
+    fetch_listing,
+    listing,
+    outcome_listing,
+    trouble,
+)
+from policies.api.parameters import MOST, Parameters
+from policies.api.problems import Problem
 from policies.moving import lists
 from policies.moving.found import Bad, Found, Unreadable
 from policies.mtasts import (
@@ -28,15 +38,30 @@ from policies.mtasts import (
 )
 from policies.mtasts.addresses import is_allowed
 from policies.mtasts.dns import Resolver
-from policies.mtasts.errors import MTASTSError, RecordError
+from policies.mtasts.errors import (
+    CertificateError,
+    FetchError,
+    MTASTSError,
+    NoRecordError,
+    RecordError,
+)
 from policies.mtasts.tls import _peer_certificate
 from policies.socketmap.netstring import MAX_REQUEST, ProtocolError, Reader, encode
 from policies.socketmap.reply import NOT_FOUND, reply
 from policies.socketmap.request import Query, parse_request
 from policies.tlsrpt import text as tlsrpt_text
+from policies.tlsrpt.failures import FALLBACK, failure_details
+from policies.tlsrpt.lines import policy_lines, received_lines
+from policies.tlsrpt.report import Report, SessionFailure, Submitter, merge
+from policies.tlsrpt.result import PolicyType, Result, ResultPolicy
 from tests.socketmap.postfix_rules import Entry, Postfix, is_hostname, read_reply
+from tests.tlsrpt import report_schema
 
 Target = Callable[[bytes], None]
+
+DAY = date(2026, 3, 1)
+REASON = 64
+"""Characters of a reason code."""
 
 
 def as_text(data: bytes) -> str:
@@ -159,6 +184,49 @@ def report_text(data: bytes) -> None:
     assert "\n" not in tlsrpt_text.line(said)
 
 
+def report_json(data: bytes) -> None:
+    """A report of what others said is one, as RFC 8460 section 4.4 and I-JSON have it."""
+    said = as_text(data)
+    parts = said.split("\n")
+    errors: list[MTASTSError] = [
+        NoRecordError("none"),
+        FetchError(said, reason=tlsrpt_text.code(parts[0], REASON)),
+        CertificateError(said, reason=tlsrpt_text.code(parts[-1], REASON)),
+    ]
+    failures = [failure_details(error) for error in errors]
+    failures.append(failures[1].with_suffix(FALLBACK))
+    sessions = SessionFailure(
+        "validation-failure",
+        tlsrpt_text.code(parts[0], REASON),
+        additional_information=tlsrpt_text.line(said),
+        sending_mta_ip=said,
+        receiving_ip=parts[-1],
+        receiving_mx_hostname=tlsrpt_text.code(parts[0], 255),
+        receiving_mx_helo=tlsrpt_text.code(said, 255),
+    )
+    try:
+        name = parse_domain(parts[0]).ascii
+    except DomainNameError:
+        name = "example.org"
+    try:
+        found = parse_policy(data)
+        kind, served = PolicyType.STS, policy_lines(data.decode())
+        mx = tuple(map(str, found.mx))
+    except PolicySyntaxError:
+        kind, served, mx = PolicyType.NO_POLICY_FOUND, received_lines(said), ()
+    results = [
+        Result(ResultPolicy(kind, name, served, mx), (failure, sessions), len(data), 1)
+        for failure in failures
+    ]
+    report = Report(Submitter("Mail", "postmaster@mail.example", "mail.example"), DAY, name)
+    read = report_schema.read("".join(report.chunks(merge(results))))
+    (policy_told,) = read["policies"]
+    assert policy_told["summary"]["total-successful-session-count"] == len(data) * len(failures)
+    assert tuple(policy_told["policy"]["policy-string"]) == served
+    told = sum(each["failed-session-count"] for each in policy_told["failure-details"])
+    assert told == 2 * len(failures)
+
+
 def environment_value(data: bytes) -> None:
     parsers: Iterable[Callable[[str], Any]] = (
         values.allowed_host, values.boolean, values.database_url, values.host_name,
@@ -186,8 +254,49 @@ def query_string(data: bytes) -> None:
     listing.Filters.read(QueryDict(filters.query().removeprefix("?")))
     for sort in listing.SORTS.values():
         listing.Cursor.read(query.get("after", ""), sort)
-    fetch_listing.Filters.read(query)
-    outcome_listing.Filters.read(query)
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    after = query.get("after", "")
+    fetches = fetch_listing.Filters.read(query)
+    assert fetch_listing.Filters.read(again(fetches.query())) == fetches
+    fetches.lists(now)
+    fetch_listing.Place.read(after)
+    outcomes = outcome_listing.Filters.read(query)
+    assert outcome_listing.Filters.read(again(outcomes.query())) == outcomes
+    outcome_listing.rows(outcomes, now.date())
+    outcome_listing.read_cursor(after)
+    alerts = alert_listing.Filters.read(query)
+    assert alert_listing.Filters.read(again(alerts.query())) == alerts
+    alerts.lists()
+    exceptions = exception_listing.Filters.read(query)
+    assert exception_listing.Filters.read(again(exceptions.query(exceptions.page))) == exceptions
+    if rank := trouble.read_cursor(after):
+        trouble.after([], rank)
+    row = listing.row_number(query.get("before", ""))
+    assert row is None or 0 <= row < 2**63
+
+
+def again(address: str) -> QueryDict:
+    return QueryDict(address.removeprefix("?"))
+
+
+def api_query(data: bytes) -> None:
+    """What the feed does not know it refuses by name; what it links to it takes."""
+    request = HttpRequest()
+    request.GET = QueryDict(data.decode("latin-1"))
+    try:
+        asked = Parameters(request, ("mode", "q"))
+        mode = asked.choice("mode", ("enforce", "testing"))
+        assert mode in ("", "enforce", "testing")
+        assert 1 <= asked.limit <= MOST
+        row = listing.row_number(asked.place("after", is_ours=True))
+        link = asked.link(after=str(row)) if row is not None else None
+    except Problem:
+        return
+    if link:
+        request.GET = QueryDict(link.partition("?")[2])
+        follow = Parameters(request, ("mode", "q"))
+        assert follow.place("after", is_ours=True) == str(row)
+        assert follow.limit == asked.limit
 
 
 def moving_in(data: bytes) -> None:
@@ -205,8 +314,8 @@ TARGETS: dict[str, Target] = {
     target.__name__: target
     for target in (
         record, txt_answer, policy, postfix_reply, domain, mx_pattern, netstring, request, address,
-        nameserver, certificate_names, report_text, environment_value, request_id, query_string,
-        moving_in,
+        nameserver, certificate_names, report_text, report_json, environment_value, request_id,
+        query_string, api_query, moving_in,
     )
 }  # fmt: skip
 
