@@ -50,6 +50,9 @@ HOSTS = 4
 TIMEOUT = 6.0
 """Seconds for one host."""
 
+SMTP_PORT = 25
+"""The one that is probed; laboratories have another."""
+
 AT_ONE_ADDRESS = 1
 """Connections to one address at a time: providers have many domains there."""
 
@@ -101,7 +104,8 @@ def tool(environment: Environment) -> MailProbe:
         port=environment.probe_port,
         timeout=TIMEOUT,
         ca_file=str(environment.ca_file) if environment.ca_file else None,
-        allow_private=environment.allow_private_addresses,
+        # Never on the port of mail: whoever lets policy hosts be private has not asked for this.
+        allow_private=environment.allow_private_addresses and environment.probe_port != SMTP_PORT,
         slot=Places(AT_ONE_ADDRESS).slot,
     )
 

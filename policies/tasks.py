@@ -64,6 +64,10 @@ MX_CHECK, LEAST_MX_CHECK = 25.0, 5.0
 PROBE, LEAST_PROBE = 15.0, 2.0
 """The same of probes of mail hosts."""
 
+SEND, LEAST_SEND = delivery.FOR, 5.0
+"""The same of what is to be sent: last, for others' servers may be slow, and policies must not
+wait for them."""
+
 
 def request_refetch(name: Domain, user: User | None) -> tuple[Fetch, bool]:
     """The fetch of this domain that waits or runs, and whether it was asked for just now."""
@@ -170,10 +174,10 @@ def _work(now: datetime, began: float) -> bool:
         lambda: alerts.tidy(now),
         lambda: digest.make(now, trouble.lines),
         lambda: delivery.prune(now),
-        lambda: delivery.send_due(now),
         refreshes,
         lambda: mxcheck.tick(left(LEAST_MX_CHECK, MX_CHECK), stopping=gives_way),
         lambda: probing.tick(left(LEAST_PROBE, PROBE), stopping=gives_way),
+        lambda: delivery.send_due(timezone.now(), left(LEAST_SEND, SEND).total_seconds()),
     )
     return is_refreshed
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
+from mtastsweb.values import Address
 from policies import leases, probing, trouble
 from policies.models import MXCheck, PolicyRecord, Probe
 from policies.mtasts.mxfit import MailHost
 from policies.mtasts.starttls import NO_STARTTLS, Probed
 from policies.trouble import Kind
+from tests.lab import answers
 from tests.pages import making
 from tests.pages.conftest import As, as_
 from tests.worlds import CERTIFICATE, ENFORCE, TESTING
+
+if TYPE_CHECKING:
+    from tests.lab.lab import Lab
 
 __all__ = ["as_"]
 
@@ -158,6 +166,24 @@ class TestWhatIsForetold:
     def test_once_what_does_not_even_fit(self) -> None:
         shown = Hosts(in_elsewhere_example=Probed("in.elsewhere.example", NO_STARTTLS))
         assert self.found(shown, ENFORCE, "in.elsewhere.example") == [Kind.MX]
+
+
+class TestWhereToConnect:
+    @pytest.mark.parametrize(("port", "allowed"), [(25, False), (2525, True)])
+    def test_never_inside_on_the_port_of_mail(
+        self, change_environment: Callable[..., None], port: int, allowed: bool
+    ) -> None:
+        change_environment(allow_private_addresses=True, probe_port=port)
+        assert probing.tool(settings.MTASTS).allow_private is allowed
+
+    def test_a_mail_host_on_this_machine_is_not_connected_to(
+        self, lab: Lab, change_environment: Callable[..., None]
+    ) -> None:
+        lab.zone["mx.example.org", "A"] = answers.Records("127.0.0.1")
+        host, _, port = lab.nameserver.partition(":")
+        change_environment(allow_private_addresses=True, nameservers=(Address(host, int(port)),))
+        shown = probing.tool(settings.MTASTS).probe("mx.example.org")
+        assert (shown.reason, shown.address) == ("address-not-allowed", "")
 
 
 class TestPage:

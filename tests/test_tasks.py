@@ -189,11 +189,12 @@ class TestTick:
         monkeypatch.setattr(refresh, "tick", refreshes)
         monkeypatch.setattr(mxcheck, "tick", lambda *_args, **_options: done.append("mx"))
         monkeypatch.setattr(probing, "tick", lambda *_args, **_options: done.append("probe"))
+        monkeypatch.setattr(delivery, "send_due", lambda *_args: done.append("send"))
         tasks.tick()
-        assert done == ["refresh", "mx", "probe"]
+        assert done == ["refresh", "mx", "probe", "send"]
         assert waiting_ticks() == 0
         tasks.tick()
-        assert len(done) == 6
+        assert len(done) == 8
 
     def test_one_that_took_all_of_its_minute_is_followed_at_once(
         self, script: Script, monkeypatch: pytest.MonkeyPatch
@@ -219,12 +220,12 @@ class TestTick:
             spans.append(span.total_seconds())
             return Counts()
 
-        def send(_now: object) -> None:
+        def recounts(_now: object) -> None:
             now[0] += took[0]
 
         monkeypatch.setattr(tasks, "time", SimpleNamespace(monotonic=lambda: now[0]))
         monkeypatch.setattr(refresh, "tick", refreshes)
-        monkeypatch.setattr(delivery, "send_due", send)
+        monkeypatch.setattr(summary, "recount", recounts)
         for took[0] in (0.0, 20.0, 90.0):
             tasks.tick()
         assert spans == [50.0, 30.0, 20.0]

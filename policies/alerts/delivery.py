@@ -11,23 +11,24 @@ import logging
 import time
 import uuid
 from datetime import datetime, timedelta
-from smtplib import SMTPException
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db.models import F, QuerySet
 
-from policies.alerts import webhook
-from policies.alerts.webhook import NotDeliveredError
+from policies.alerts import mailing, webhook
+from policies.alerts.undelivered import NotDeliveredError
 from policies.models import Message
 
 log = logging.getLogger(__name__)
 
 FOR = 20.0
-"""Seconds that one tick spends on sending."""
+"""Seconds after which a tick begins with no other message."""
 
-AT_ONCE = 30
-"""Messages of one tick, and so about as many a minute: a receiver is not to be flooded."""
+A_MINUTE = 30
+"""Messages that go out in any minute, whoever sends them: a receiver is not to be flooded."""
+
+MINUTE = timedelta(minutes=1)
 
 CLAIMED = timedelta(minutes=5)
 """When a message whose sender died is taken up again."""
@@ -44,16 +45,18 @@ BATCH = 500
 ERROR_KEPT = 500
 
 
-def send_due(now: datetime) -> int:
-    """Send what is due, the oldest first; how many went out.
+def send_due(now: datetime, seconds: float = FOR) -> int:
+    """Send what is due, the oldest first; how many went out. No other is begun after `seconds`.
 
     Of a channel that fails no more is tried this time: what is behind it would fail alike.
     """
     began, sent = time.monotonic(), 0
     broken: set[str] = set()
-    for _ in range(AT_ONCE):
-        if time.monotonic() - began > FOR:
-            break
+
+    def at() -> datetime:
+        return now + timedelta(seconds=time.monotonic() - began)
+
+    while time.monotonic() - began <= seconds and _sent_lately(at()) < A_MINUTE:
         message = _claim(now, broken)
         if message is None:
             break
@@ -66,7 +69,7 @@ def send_due(now: datetime) -> int:
             log.exception("a message cannot be sent", extra={"key": message.key})
             _put_off(message, f"{type(error).__name__}: {error}", now)
         else:
-            _mine(message).update(sent_at=now, due_at=None, claim="", error="")
+            _mine(message).update(sent_at=at(), due_at=None, claim="", error="")
             sent += 1
     return sent
 
@@ -77,10 +80,17 @@ def prune(now: datetime) -> None:
     Message.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:BATCH])).delete()
 
 
+def _sent_lately(now: datetime) -> int:
+    """How many went out within a minute, from here or from another machine."""
+    # What is sent now was made in the last days: the index knows when.
+    made = Message.objects.filter(created__gt=now - GIVEN_UP - LONGEST_PAUSE)
+    return made.filter(sent_at__gt=now - MINUTE).count()
+
+
 def _claim(now: datetime, broken: set[str]) -> Message | None:
     """The message that is due longest, ours for a while; None for none."""
     due = Message.objects.filter(due_at__lte=now).exclude(channel__in=broken).order_by("due_at")
-    for message in due[:AT_ONCE]:
+    for message in due[:A_MINUTE]:
         token = uuid.uuid4().hex
         free = Message.objects.filter(pk=message.pk, due_at=message.due_at)
         if free.update(claim=token, due_at=now + CLAIMED, attempts=F("attempts") + 1):
@@ -121,10 +131,7 @@ def _mail(message: Message) -> None:
             "Auto-Submitted": "auto-generated",  # so that no vacation answers (RFC 3834)
         },
     )
-    try:
-        mail.send()
-    except (SMTPException, OSError) as error:
-        raise NotDeliveredError(f"the mail server: {type(error).__name__}: {error}") from error
+    mailing.send(mail)
 
 
 def _put_off(message: Message, error: str, now: datetime) -> None:

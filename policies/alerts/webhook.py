@@ -17,6 +17,7 @@ from functools import cache
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from policies.alerts.undelivered import NotDeliveredError
 from policies.mtasts.causes import HANDSHAKE, HEAD, fetch_error
 from policies.mtasts.deadline import Deadline, LimitedSocket, LimitedTLSSocket
 from policies.mtasts.dial import dial
@@ -28,10 +29,6 @@ SECONDS = 15.0
 """For all of it, from the look-up of the name to the last octet of the head of the answer."""
 
 _PORTS = {"http": 80, "https": 443}
-
-
-class NotDeliveredError(Exception):
-    """It did not arrive, for all we know; the message says why, without the address."""
 
 
 def headers(body: str, key: str, secret: str, now: datetime) -> dict[str, str]:

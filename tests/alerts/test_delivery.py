@@ -19,16 +19,19 @@ pytest.importorskip("aiosmtpd", reason="pip install -r requirements-dev.txt")
 pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
 
 import trustme
+from django.core.mail import EmailMessage
+from pytest_django.fixtures import Settings
 
 from mtastsweb.environment import BASE_DIR
 from policies import cache, exceptions, trouble
-from policies.alerts import delivery, digest, webhook
+from policies.alerts import delivery, digest, mailing, webhook
 from policies.alerts.kinds import Kind
+from policies.alerts.undelivered import NotDeliveredError
 from policies.models import Alert, Message
 from policies.mtasts.errors import NoRecordError
 from policies.mtasts.tls import TrustStore
 from policies.socketmap.exceptions.checking import ALL
-from tests.alerts.receivers import Hook, Mailbox, receiver
+from tests.alerts.receivers import Hook, Mailbox, dripping_mail_server, receiver
 from tests.pages import making
 from tests.socketmap.exceptions.making import rule
 from tests.worlds import NOON, TESTING, Script
@@ -228,20 +231,75 @@ class TestWhatIsNotSentAtOnce:
         assert not Message.objects.exists()
 
 
+@pytest.mark.usefixtures("told")
+class TestNoMoreThanThirtyAMinute:
+    def wait(self, number: int, now: datetime) -> None:
+        for at in range(number):
+            Message.objects.create(
+                key=f"m{at:03}", channel="webhook", body="{}", created=now, due_at=now
+            )
+
+    def test_go_out_and_the_next_one_waits(self, hook: Hook) -> None:
+        self.wait(35, NOON)
+        assert delivery.send_due(NOON) == len(hook.posts) == 30
+        assert delivery.send_due(NOON + timedelta(seconds=40)) == 0
+        assert len(hook.posts) == 30
+        assert delivery.send_due(NOON + timedelta(seconds=90)) == 5
+        assert len({fields["X-Mtastsweb-Id"] for fields, _ in hook.posts}) == 35
+
+    def test_from_all_machines_and_by_both_ways(self, hook: Hook, mailbox: Mailbox) -> None:
+        self.wait(31, NOON)
+        Message.objects.create(
+            key="mail", channel="mail", created=NOON, sent_at=NOON - timedelta(seconds=30)
+        )
+        assert delivery.send_due(NOON) == 29
+
+
+class TestADripOfAMailServer:
+    @pytest.fixture
+    def dripping(self, settings: Settings) -> Iterator[None]:
+        """A server whose greeting never ends."""
+        with dripping_mail_server() as port:
+            settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+            settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+            settings.EMAIL_TIMEOUT = 20
+            yield
+
+    def test_holds_nobody_for_longer_than_the_deadline(self, dripping: None) -> None:
+        began = time.monotonic()
+        mail = EmailMessage("s", "b", "a@example.net", ["b@example.net"])
+        with pytest.raises(NotDeliveredError, match=r"no end in 0\.3 seconds"):
+            mailing.send(mail, seconds=0.3)
+        assert time.monotonic() - began < 10
+        with pytest.raises(NotDeliveredError, match="still holds on"):
+            mailing.send(mail, seconds=30)
+
+    def test_is_tried_again_and_holds_up_no_webhook(
+        self, script: Script, told: None, hook: Hook, dripping: None,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        monkeypatch.setattr(mailing, "SECONDS", 0.3)
+        confirm(script)
+        assert delivery.send_due(script.now()) == len(hook.posts) == 1
+        waiting = Message.objects.get(channel="mail")
+        assert "no end in 0.3 seconds" in waiting.error
+        assert waiting.due_at == script.now() + timedelta(minutes=1)
+
+
 class TestADripOfAReceiver:
     def test_holds_nobody_for_longer_than_the_deadline(self, hook: Hook) -> None:
         hook.drip = True
         began = time.monotonic()
-        with pytest.raises(webhook.NotDeliveredError, match="no answer"):
+        with pytest.raises(NotDeliveredError, match="no answer"):
             webhook.post(hook.url, "{}", {}, seconds=0.5)
         assert time.monotonic() - began < 3
 
     def test_nor_does_one_that_is_not_there(self) -> None:
-        with pytest.raises(webhook.NotDeliveredError, match="connection-refused"):
+        with pytest.raises(NotDeliveredError, match="connection-refused"):
             webhook.post("http://127.0.0.1:1/", "{}", {})
 
     def test_nor_one_that_speaks_no_tls(self, hook: Hook) -> None:
-        with pytest.raises(webhook.NotDeliveredError, match="tls"):
+        with pytest.raises(NotDeliveredError, match="tls"):
             webhook.post(hook.url.replace("http:", "https:"), "{}", {}, seconds=5)
 
 
@@ -268,7 +326,7 @@ class TestAReceiverOverTLS:
         assert (fields["X-Mtastsweb-Id"], body) == ("7", '{"a": 1}')
 
     def test_gets_nothing_where_it_is_not(self, secured: Hook) -> None:
-        with pytest.raises(webhook.NotDeliveredError, match="unable-to-get-local-issuer"):
+        with pytest.raises(NotDeliveredError, match="unable-to-get-local-issuer"):
             webhook.post(secured.url, "{}", {})
         assert not secured.posts
 
@@ -280,7 +338,7 @@ class TestANameThatNobodyAnswersFor:
             webhook.socket, "getaddrinfo", lambda *_, **__: answered.wait(30) and []
         )
         began = time.monotonic()
-        with pytest.raises(webhook.NotDeliveredError, match="receiver-name-timeout"):
+        with pytest.raises(NotDeliveredError, match="receiver-name-timeout"):
             webhook.post("http://receiver.example/", "{}", {}, seconds=0.3)
         assert time.monotonic() - began < 5
         answered.set()
