@@ -21,6 +21,7 @@ from policies import (
     fetch_listing,
     listing,
     outcome_listing,
+    paging,
     trouble,
 )
 from policies.api.parameters import MOST, Parameters
@@ -259,7 +260,7 @@ def query_string(data: bytes) -> None:
     fetches = fetch_listing.Filters.read(query)
     assert fetch_listing.Filters.read(again(fetches.query())) == fetches
     fetches.lists(now)
-    fetch_listing.Place.read(after)
+    paging.Place.read(after)
     outcomes = outcome_listing.Filters.read(query)
     assert outcome_listing.Filters.read(again(outcomes.query())) == outcomes
     outcome_listing.rows(outcomes, now.date())
