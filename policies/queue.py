@@ -7,11 +7,15 @@ database, so a row and the task that works on it are made in one transaction.
 from __future__ import annotations
 
 import gc
+import math
 import time
+import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from multiprocessing.process import BaseProcess
+from queue import Full
 from typing import ClassVar
 
 from django.conf import settings
@@ -22,6 +26,7 @@ from django_q import cluster
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
+from django_q.scheduler import scheduler
 from django_q.tasks import async_task
 
 from mtastsweb import requestid
@@ -30,6 +35,10 @@ from policies.models import Lease
 
 REFETCH = "policies.tasks.refetch"
 TICK = "policies.tasks.tick"
+BEAT = "policies.tasks.beat"
+
+BEAT_EVERY = 55.0
+"""Seconds; the guard asks each half minute."""
 
 TAKEN = "task "
 """Begins the name of the lease of a task that was taken, before its number in the queue."""
@@ -146,6 +155,33 @@ class Sentinel(cluster.Sentinel):  # type: ignore[misc]  # django-q2 ships no ty
     """
 
     take_over: ClassVar[Callable[[], None]]
+
+    _beaten = -math.inf
+
+    def guard(self) -> None:
+        """Until it is to stop: look after the processes, and put what is scheduled."""
+        cluster.scheduler = self._schedule
+        self._have_beaten()
+        super().guard()
+
+    def _schedule(self, broker: ORM) -> None:
+        self._have_beaten()
+        scheduler(broker=broker)
+
+    def _have_beaten(self) -> None:
+        """Have one of this pool's own processes give a sign of life.
+
+        Not by a task in the database: there another machine may take each of them.
+        """
+        if time.monotonic() - self._beaten < BEAT_EVERY:
+            return
+        self._beaten = time.monotonic()
+        beat = {
+            "id": uuid.uuid4().hex, "name": "beat", "func": BEAT, "args": (), "kwargs": {},
+            "started": timezone.now(), "save": False,
+        }  # fmt: skip
+        with suppress(Full):  # they have work, and beat when they begin it
+            self.task_queue.put_nowait(beat)
 
     def reincarnate(self, process: BaseProcess) -> None:
         """Replace what has ended: by itself alone where it was asked to, else with all others."""

@@ -113,6 +113,11 @@ def request_refetch_of_many(
     return job
 
 
+def beat() -> None:
+    """Task, each minute, of each machine's own: its worker works."""
+    heartbeats.beat("worker")
+
+
 def tick() -> None:
     """Task, each minute: what has to be done from time to time."""
     with requestid.bound(requestid.new()), metrics.task("tick"):

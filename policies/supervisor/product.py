@@ -29,7 +29,7 @@ _LOADED = (
 # Mail and pages go before a refresh, where all of them want the processor.
 _WORKER_NICE = 10
 _CONNECT_TIMEOUT = 0.5  # seconds
-# The tick beats each minute; a worker that did not for so long is frozen.
+# Each worker beats each minute; one that did not for so long is frozen.
 _SILENCE = timedelta(minutes=5)
 
 
