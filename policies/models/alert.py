@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 
 from policies.models.fetch import Fetch
+from policies.mtasts import DomainNameError, parse_domain
 
 
 class Alert(models.Model):
@@ -66,7 +67,15 @@ class Alert(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.domain}: {self.kind}"
+        return f"{self.shown_domain}: {self.kind}"
+
+    @property
+    def shown_domain(self) -> str:
+        """In both forms, where it has two."""
+        try:
+            return parse_domain(self.domain).both
+        except DomainNameError:  # written past all checks
+            return self.domain
 
     @property
     def is_open(self) -> bool:

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from policies.mtasts import DomainNameError, parse_domain
 from policies.socketmap.exceptions import Action, Level, Rule, Scope
 
 
@@ -90,7 +91,21 @@ class PolicyException(models.Model):
         verbose_name = "exception"
 
     def __str__(self) -> str:
-        return f"{self.get_action_display()} {self.target or 'everything'}"
+        return f"{self.get_action_display()} {self.shown_target}"
+
+    @property
+    def shown_target(self) -> str:
+        """What it is about, in both forms where a name in it has two."""
+        if not self.target:
+            return "everything"
+        name = self.target.lstrip("*.")
+        start = self.target.removesuffix(name)
+        try:
+            domain = parse_domain(name)
+        except DomainNameError:  # written past all checks
+            return self.target
+        is_same = domain.ascii == domain.unicode
+        return self.target if is_same else f"{self.target} ({start}{domain.ascii})"
 
     @property
     def rule(self) -> Rule:

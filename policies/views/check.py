@@ -116,7 +116,7 @@ def store(request: HttpRequest) -> HttpResponse:
         else:
             audit.log_about(_user(request), PolicyRecord, name.unicode, ADDITION, says)
     said = "is queued" if created else f"is {fetch.state} already; nothing was added"
-    messages.success(request, f"The fetch of {fetch.domain} {said}.")
+    messages.success(request, f"The fetch of {name.both} {said}.")
     return HttpResponseRedirect(f"{reverse('policies:fetches')}?domain={name.ascii}", status=303)
 
 

@@ -258,9 +258,9 @@ def refetch(request: HttpRequest, domain: str) -> HttpResponse:
         return render(
             request,
             "policies/row.html",
-            {"row": _rows([record])[0], "says": _says(fetch, created=created)},
+            {"row": _rows([record])[0], "says": _says(record.name, fetch, created=created)},
         )
-    messages.success(request, _says(fetch, created=created))
+    messages.success(request, _says(record.name, fetch, created=created))
     return _back(request, _address(record.name))
 
 
@@ -296,9 +296,9 @@ def probe(request: HttpRequest, domain: str) -> HttpResponse:
         audit.log(user, [record], CHANGE, says)
     messages.success(
         request,
-        f"The mail hosts of {record.domain} are probed within a few minutes, and then daily."
+        f"The mail hosts of {record.name.both} are probed within a few minutes, and then daily."
         if is_on
-        else f"The mail hosts of {record.domain} are not probed any more.",
+        else f"The mail hosts of {record.name.both} are not probed any more.",
     )
     return HttpResponseRedirect(f"{_address(record.name)}#mail-hosts", status=303)
 
@@ -312,7 +312,7 @@ def delete(request: HttpRequest, domain: str) -> HttpResponse:
     audit.log(_user(request), [record], DELETION, "Deleted from its page.")
     cache.delete([record.domain])
     messages.success(
-        request, f"{record.domain} is forgotten. The next lookup fetches its policy anew."
+        request, f"{record.name.both} is forgotten. The next lookup fetches its policy anew."
     )
     return HttpResponseRedirect(reverse("policies:list"), status=303)
 
@@ -454,10 +454,10 @@ def _life(record: PolicyRecord, now: datetime) -> Life | None:
     return Life(left, record.max_age, "ok" if share > 0.25 else "warn" if left else "bad")
 
 
-def _says(fetch: Fetch, *, created: bool) -> str:
+def _says(name: Domain, fetch: Fetch, *, created: bool) -> str:
     if created:
-        return f"The refetch of {fetch.domain} is queued."
-    return f"A fetch of {fetch.domain} is {fetch.state} already; nothing was added."
+        return f"The refetch of {name.both} is queued."
+    return f"A fetch of {name.both} is {fetch.state} already; nothing was added."
 
 
 def _counts(queued: int, already: int, gone: int) -> str:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from mtastsweb import login as login_again
-from policies.models import Fetch, PolicyRecord
+from policies.models import Fetch, PolicyException, PolicyRecord
 from tests.pages import making
 from tests.pages.conftest import As, someone
 
@@ -190,6 +190,55 @@ def test_both_forms_of_a_name_are_shown(as_: As) -> None:
         html = viewer.get(path).content.decode()
         assert "münchen.example" in html
         assert "xn--mnchen-3ya.example" in html
+
+
+IDN = "münchen.example (xn--mnchen-3ya.example)"
+THERE = "/policies/xn--mnchen-3ya.example/"
+
+
+def test_questions_and_messages_say_both_forms_of_a_name(as_: As) -> None:
+    row = making.record("münchen.example")
+    client = as_("operator")
+    assert f"Delete the policy of {IDN}?" in client.get(f"{THERE}delete/").content.decode()
+    assert f"Delete the policy of {IDN}?" in client.get(THERE).content.decode()
+    client.post(f"{THERE}refetch/")
+    client.post(f"{THERE}refetch/")
+    client.post("/check/store/", {"domain": "xn--mnchen-3ya.example"})
+    client.post(f"{THERE}probe/", {"on": "1"})
+    client.post(f"{THERE}probe/", {"on": "0"})
+    client.post(f"{THERE}delete/")
+    assert says(client) == [
+        f"The refetch of {IDN} is queued.",
+        f"A fetch of {IDN} is queued already; nothing was added.",
+        f"The fetch of {IDN} is queued already; nothing was added.",
+        f"The mail hosts of {IDN} are probed within a few minutes, and then daily.",
+        f"The mail hosts of {IDN} are not probed any more.",
+        f"{IDN} is forgotten. The next lookup fetches its policy anew.",
+    ]
+    assert row.domain == "münchen.example"
+
+
+@pytest.mark.parametrize(
+    ("scope", "target", "shown"),
+    [
+        ("domain", "münchen.example", IDN),
+        ("suffix", ".münchen.example", ".münchen.example (.xn--mnchen-3ya.example)"),
+        ("mx", "*.a.example", "*.a.example"),
+        ("everything", "", "everything"),
+        ("domain", "no domain", "no domain"),
+    ],
+)
+def test_an_exception_says_both_forms_of_what_it_is_about(
+    scope: str, target: str, shown: str, as_: As
+) -> None:
+    row = PolicyException.objects.create(
+        scope=scope, target=target, action="skip", reason="r", owner="o",
+        until=timezone.now() + making.DAY,
+    )  # fmt: skip
+    client, address = as_("superuser"), f"/exceptions/{row.pk}/end/"
+    assert f"End the exception for {shown}?" in client.get(address).content.decode()
+    client.post(address)
+    assert f"skip {shown}" in client.get("/audit/").content.decode()
 
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\' {{ 7*7 }} {% now "Y" %}'

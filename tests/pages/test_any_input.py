@@ -13,7 +13,7 @@ pytest.importorskip("hypothesis", reason="pip install -r requirements-dev.txt")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policies import listing
+from policies import alert_listing, fetch_listing, listing, outcome_listing
 from policies.models import PolicyRecord
 from tests.pages import making
 from tests.pages.conftest import As
@@ -123,6 +123,91 @@ def test_a_cursor_that_is_none_of_ours_begins_at_the_beginning(name: str, text: 
     cursor = listing.Cursor.read(text, listing.SORTS[name])
     if cursor is not None:
         assert listing.Cursor.read(str(cursor), listing.SORTS[name]) == cursor
+
+
+asked = st.sampled_from(
+    [
+        *(choice.value for choice in (*fetch_listing.SOURCES, *fetch_listing.STATES)),
+        *(choice.value for choice in (*fetch_listing.OUTCOMES, *fetch_listing.SINCE)),
+        *(choice.value for choice in (*outcome_listing.SPANS, *outcome_listing.SOURCES)),
+        *(choice.value for choice in (*alert_listing.KINDS, *alert_listing.STATES)),
+        "newest", "failures", "1", "0.1.1", "0.0.0", "5.999999999999999999.1", "9.1.1",
+        f"0.{'9' * 18}.{'9' * 18}", "2026-03-01", "0001-01-01", "9999-12-31", "-1", "1e400",
+    ]
+)  # fmt: skip
+OTHERS = {
+    "/fetches/": ["domain", "source", "state", "outcome", "since", "sort", "after", "before"],
+    "/outcomes/": ["q", "type", "source", "days", "failures", "after", "before"],
+    "/outcomes/csv/": ["q", "type", "source", "days", "failures"],
+    "/alerts/": ["domain", "severity", "kind", "state", "show", "after", "before"],
+    "/trouble/": ["kind", "after"],
+    "/policies/export.csv": ["q", "mode", "state", "outcome", "used", "sort"],
+    "/policies/export.json": ["q", "mode", "state", "outcome", "used", "sort"],
+    "/policies/changed/": ["since"],
+    "/audit/": ["before"],
+    "/policies/bulk/refetch/": ["q", "mode", "state", "outcome", "used", "sort"],
+    "/check/": ["domain"],
+}
+
+
+@pytest.mark.parametrize("address", OTHERS)
+@settings(quickly, max_examples=12)
+@given(data=st.data())
+def test_the_other_pages_and_the_files_take_any_query(
+    as_: As, address: str, data: st.DataObject
+) -> None:
+    if not PolicyRecord.objects.exists():
+        making.many(2)
+        making.alert("a.example")
+    pairs = st.tuples(st.sampled_from(OTHERS[address]), asked | cursors)
+    query = data.draw(st.lists(pairs, max_size=6))
+    text = urlencode([(key, value.encode("utf-8", "surrogatepass")) for key, value in query])
+    answer = as_("operator").get(f"{address}?{text}")
+    assert answer.status_code == (302 if "bulk" in address else 200)
+    if answer.streaming:
+        answer.getvalue()  # the queries run as it is read
+
+
+@quickly
+@given(st.lists(st.tuples(st.sampled_from(["day", "domain"]), asked | texts), max_size=3))
+def test_a_report_is_made_or_refused_with_the_reason(as_: As, query: list[tuple[str, str]]) -> None:
+    text = urlencode([(key, value.encode("utf-8", "surrogatepass")) for key, value in query])
+    answer = as_("viewer").get(f"/outcomes/report/?{text}")
+    assert answer.status_code in (200, 400)
+    if answer.streaming:
+        answer.getvalue()
+
+
+@quickly
+@given(st.dictionaries(st.sampled_from(["all", "domain", "question", "next"]), texts))
+def test_any_answer_to_a_question_of_many_is_taken(as_: As, form: dict[str, str]) -> None:
+    if not PolicyRecord.objects.exists():
+        making.many(2)
+    body = urlencode({key: value.encode("utf-8", "surrogatepass") for key, value in form.items()})
+    answer = as_("operator").post(
+        "/policies/bulk/delete/", body, content_type="application/x-www-form-urlencoded"
+    )
+    assert answer.status_code in (200, 303)
+    assert PolicyRecord.objects.count() == 2
+
+
+NUMBERED = [
+    "/alerts/{}/", "/alerts/{}/acknowledge/", "/fetches/{}/row/", "/jobs/{}/stop/",
+    "/exceptions/{}/", "/exceptions/{}/end/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [10**18 - 1, 10**18, 2**63, 10**30, 10**400])
+@pytest.mark.parametrize("address", NUMBERED)
+def test_a_number_that_no_row_has_is_not_found(address: str, number: int, as_: As) -> None:
+    client, address = as_("operator"), address.format(number)
+    is_known = number < 10**18
+    # A row that is gone leaves its place empty, and a job that is gone has ended.
+    seen, done = (200 if "row" in address else 404), (303 if "jobs" in address else 404)
+    if "jobs" not in address:
+        assert client.get(address).status_code == (seen if is_known else 404)
+    if "row" not in address and address.count("/") > 3:
+        assert client.post(address).status_code == (done if is_known else 404)
 
 
 filters_ = st.sampled_from(["q", "state", "action", "scope", "page"])

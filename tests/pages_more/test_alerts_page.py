@@ -53,6 +53,14 @@ def shown(filters: str = "") -> list[str]:
     return [alert.domain for alert in page.rows]
 
 
+def test_the_log_says_both_forms_of_the_name_of_an_alert(as_: As) -> None:
+    alert = making.alert("münchen.example")
+    operator = as_("operator")
+    operator.post(f"/alerts/{alert.pk}/acknowledge/", {"note": "known"})
+    page = operator.get("/audit/").content.decode()
+    assert "münchen.example (xn--mnchen-3ya.example): record-gone" in page
+
+
 class TestTheList:
     def test_has_open_ones_first_and_each_part_newest_first(self) -> None:
         making.alert("old.example", opened_at=NOW - HOUR)
