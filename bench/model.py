@@ -36,7 +36,7 @@ class Machine:
     rate: int = 150
     threads: int = 128
     per_address: int = 8
-    cpu: float = 0.0055
+    cpu: float = 0.0037
     hold: float = 0.1
     hanging: float = 0.03
     timeout: float = 60.0
