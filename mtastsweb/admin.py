@@ -9,7 +9,8 @@ from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
@@ -34,6 +35,12 @@ class Site(admin.AdminSite):
         """The page of `/accounts/login/`: one look, one lock-out, one place to mend."""
         self._refuse(request)
         return _show_login(request)
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """To the page that counts wrong guesses, and writes down what was done."""
+        return HttpResponseRedirect(reverse("password"))
 
     def _refuse(self, request: HttpRequest) -> None:
         if request.user.is_authenticated and not self.has_permission(request):

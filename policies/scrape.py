@@ -1,8 +1,8 @@
 """All of `/metrics`: what the processes of this machine have counted, and how the database is.
 
 The gauges of the database are the same on every node. They take a fixed number of queries, whose
-counts are bounded or come from indexes; without an answer they are left out, and `mtasts_up` says
-so. Names and labels: docs/metrics.md.
+counts are bounded or come from indexes; without an answer they are left out, and
+`mtasts_database_up` says so. Names and labels: docs/metrics.md.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from mtastsweb import __version__
 from policies import alerts, metrics, queue, summary
 from policies.models import Heartbeat, PolicyRecord, Summary
 
@@ -47,7 +48,7 @@ class _Database(Collector):
 
     def collect(self) -> Iterator[Metric]:
         version = InfoMetricFamily("mtasts_build", "What runs here")
-        version.add_metric([], {"python": platform.python_version()})
+        version.add_metric([], {"version": __version__, "python": platform.python_version()})
         yield version
         try:
             found = list(_database(self._now))

@@ -39,7 +39,6 @@ ADMIN = [
     "/admin/policies/apitoken/add/", "/admin/auth/user/",
     "/admin/auth/user/add/", "/admin/auth/group/", "/admin/django_q/schedule/",
     "/admin/django_q/success/", "/admin/django_q/failure/", "/admin/django_q/ormq/",
-    "/admin/password_change/",
 ]  # fmt: skip
 DJANGOS = {
     ("label-title-only", "#searchbar"),  # its label is an image

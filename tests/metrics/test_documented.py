@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
+import mtastsweb
 from policies import metrics, queue, scrape, summary, tasks, world
 from policies.metrics.families import Families
 from policies.models import Alert, Heartbeat, PolicyRecord
@@ -99,6 +101,14 @@ def test_the_documents_and_the_code_name_the_same() -> None:
     assert in_code == names
     tried = DATABASE | SOCKETMAP | OUTSIDE | WORK | WEB | {"mtasts_database_up"}
     assert tried | {"mtasts_build_info"} == names, "have the new one moved by a test below"
+
+
+def test_what_runs_here_is_told_with_its_version() -> None:
+    (labels,) = [labels for name, labels in scraped() if name == "mtasts_build_info"]
+    told = {"version": mtastsweb.__version__, "python": platform.python_version()}
+    assert dict(labels) == told
+    (row,) = [metric for metric in documented() if metric.name == "mtasts_build_info"]
+    assert set(re.findall(r"`([^`]+)`", row.labels)) == set(told)
 
 
 def test_the_labels_of_the_documents_are_those_of_the_code() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
@@ -61,6 +62,26 @@ def test_what_is_wrong_is_said_and_nothing_is_changed(
     assert says in answer.content.decode()
     assert logs_in(OLD)
     assert LogEntry.objects.count() == 0
+
+
+def test_guessing_the_old_one_is_slowed_down_like_a_login(viewer: Client) -> None:
+    wrong = FORM | {"old_password": "a guess"}
+    answers = [
+        viewer.post("/accounts/password/", wrong).status_code
+        for _ in range(settings.AXES_FAILURE_LIMIT)
+    ]
+    assert answers == [200] * (settings.AXES_FAILURE_LIMIT - 1) + [429]
+    assert viewer.post("/accounts/password/", FORM).status_code == 429
+    assert logs_in(OLD)
+    login = {"username": "viewer", "password": OLD}
+    assert Client().post("/accounts/login/", login).status_code == 429
+    elsewhere = Client().post("/accounts/login/", login, REMOTE_ADDR="192.0.2.7")
+    assert elsewhere.status_code == 302
+
+
+def test_the_admin_leads_to_the_same_page(as_: As) -> None:
+    answer = as_("superuser").post("/admin/password_change/", FORM)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/accounts/password/")
 
 
 def test_the_menu_of_every_page_leads_there(viewer: Client) -> None:

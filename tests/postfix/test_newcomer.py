@@ -48,13 +48,18 @@ MAIL_LOG = "/var/log/mail.log"
 CLONE = f"{HOME}/mtastsweb"
 
 
+def shown_as(beginning: str) -> str:
+    """The line of the page that begins so."""
+    lines = [line.text for line in shown() if line.page == TUTORIAL]
+    return next(line for line in lines if line.startswith(beginning))
+
+
 class Newcomer:
     """Types what the page says, each line where it says: as root, or as a user in the checkout."""
 
     def __init__(self, machine: Bare, rig: Rig) -> None:
         self.machine = machine
         self.web, self.socketmap = free_port(), free_port()
-        self._lines = [line.text for line in shown() if line.page == TUTORIAL]
         self._environ = {
             name: value for name, value in rig.lab.settings().items() if name != "MTASTS_CA_FILE"
         } | {
@@ -65,7 +70,7 @@ class Newcomer:
 
     def line(self, beginning: str) -> str:
         """The line of the page that begins so, with what is the test's own in it."""
-        (found, *_) = [each for each in self._lines if each.startswith(beginning)]
+        found = shown_as(beginning)
         return found.replace("gmail.com", DOMAIN).replace("8461", str(self.socketmap))
 
     def type(self, beginning: str) -> str:
@@ -99,7 +104,7 @@ def machine(tmp_path: Path, rig: Rig) -> Iterator[Bare]:
     come from the laboratory's authorities, and its names from the laboratory's resolver."""
     tmp_path.chmod(0o755)
     with Bare(tmp_path) as machine:
-        machine.type("apt-get install postfix ca-certificates")
+        machine.type(shown_as("apt-get install postfix"))
         machine.type("postconf -M# smtp/inet; postconf -e myhostname=sender.test mydestination=")
         machine.type(f"postconf -e maillog_file={MAIL_LOG} smtp_tls_loglevel=1")
         authorities = machine.root / "usr/local/share/ca-certificates"
@@ -117,7 +122,7 @@ def test_from_a_clone_to_a_postfix_that_uses_it(rig: Rig, machine: Bare) -> None
         " relay=mx.elsewhere.test[192.0.2.1]:25, dsn=2.0.0, status=sent (250 ok)\n"
     )
     began = time.monotonic()
-    newcomer.type_as_root("apt-get install")
+    newcomer.type_as_root("apt-get install git")
     clone = machine.root / CLONE[1:]
     subprocess.run(["git", "clone", "--quiet", BASE_DIR, clone], check=True, capture_output=True)
     machine.type(f"chown --recursive {USER} {CLONE}")
