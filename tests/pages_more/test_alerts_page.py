@@ -210,6 +210,13 @@ class TestAnAlert:
         assert b"2001 characters" in page.content
         assert b"x" * 2001 in page.content
 
+    @pytest.mark.parametrize("role", ["viewer", "operator"])
+    def test_shows_its_note_once(self, as_: As, role: str) -> None:
+        now = timezone.now()
+        alert = making.alert("gone.example", note="asked them", acknowledged_at=now)
+        page = as_(role).get(f"/alerts/{alert.pk}/").content.decode()
+        assert page.count("asked them") == 1
+
     def test_a_note_that_fits_in_the_browser_fits(self, as_: As) -> None:
         alert = making.alert("gone.example")
         note = "\r\n".join(["x" * 9] * 200)  # 1999 characters as a browser counts
