@@ -54,11 +54,16 @@ def add(rule: Rule, powers: Powers, by: Any, now: datetime) -> PolicyException:
 
 
 def add_all(rules: Sequence[Rule], powers: Powers, by: Any, now: datetime) -> list[PolicyException]:
-    """New exceptions, all of them or, raising Refused, none.
+    """New exceptions, all of them or, raising Refused, none."""
+    return add_checked([check(rule, powers) for rule in rules], by, now)
+
+
+def add_checked(rules: Sequence[Rule], by: Any, now: datetime) -> list[PolicyException]:
+    """The same of rules that `check` has passed already, such as those of a table's lines.
 
     In a few statements, however many they are: the socketmap writes to the same database.
     """
-    rows = [_say(PolicyException(), _checked(rule, powers, now)) for rule in rules]
+    rows = [_say(PolicyException(), _not_over(rule, now)) for rule in rules]
     try:
         with transaction.atomic():
             close_lapsed(now)  # those whose end has passed make room
@@ -102,7 +107,10 @@ def store(row: PolicyException, rule: Rule, powers: Powers, now: datetime) -> Po
 
 
 def _checked(rule: Rule, powers: Powers, now: datetime) -> Rule:
-    checked = check(rule, powers)
+    return _not_over(check(rule, powers), now)
+
+
+def _not_over(checked: Rule, now: datetime) -> Rule:
     if checked.until is not None and checked.until <= now:
         raise Refused({"until": "The end lies in the past."})
     return checked

@@ -164,7 +164,7 @@ class Exceptions:
             self._err.write(f"{said}. {len(rules)} could be, {refused} refused.")
             return EX_DATA if refused else 0
         try:
-            exceptions.add_all(rules, ALL, None, now)
+            exceptions.add_checked(rules, None, now)
         except Refused as error:  # somebody was quicker
             return self._refused(error)
         self._err.write(f"{len(rules)} imported, {refused} refused.")

@@ -173,7 +173,7 @@ def import_(request: HttpRequest) -> HttpResponse:
     do = request.POST.get("do", "")
     if rules and (do == "rest" or (do == "all" and not refused)):
         try:
-            exceptions.add_all(rules, may, user, now)
+            exceptions.add_checked(rules, user, now)
         except Refused as error:  # somebody was quicker
             form.add_error(None, f"Nothing was imported. {error}")
         else:
