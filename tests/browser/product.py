@@ -24,11 +24,12 @@ def free_port() -> int:
 class Product:
     """`manage.py start` on SQLite in `data_dir`: web, worker and socketmap.
 
-    `setup_link`: what it printed for the first login.
+    `setup_link`: what it printed for the first login. `mail_port`: where it probes mail hosts.
     """
 
     def __init__(self, data_dir: Path) -> None:
         self.lab = Lab(addresses=8)
+        self.mail_port = free_port()
         self.url = f"http://127.0.0.1:{free_port()}"
         self.setup_link = ""
         self._data_dir = data_dir
@@ -46,6 +47,7 @@ class Product:
             "WEB_LISTEN": self.url.removeprefix("http://"),
             "SOCKETMAP_LISTEN": f"unix:{self._data_dir}/socketmap",
             "MTASTS_FETCH_TIMEOUT": "20",
+            "MTASTS_PROBE_PORT": str(self.mail_port),
         }
 
     def python(self, *arguments: str) -> str:

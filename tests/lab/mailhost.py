@@ -58,16 +58,16 @@ class _Server(socketserver.ThreadingTCPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that refuses the certificate hangs up, which is what some tests want."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__((address, 0), _Session)
+    def __init__(self, address: str, port: int) -> None:
+        super().__init__((address, port), _Session)
         self.manners = Manners()
         self.heard: list[str] = []
 
 
 @contextlib.contextmanager
-def running(address: str = "127.0.0.1") -> Iterator[_Server]:
+def running(address: str = "127.0.0.1", port: int = 0) -> Iterator[_Server]:
     """A server whose manners can be changed between connections."""
-    with _Server(address) as server:
+    with _Server(address, port) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
