@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from policies import exceptions
-from policies.alerts import outbox, texts
+from policies.alerts import outbox, texts, weather
 from policies.models import Alert, Message
 
 LONGEST = timedelta(days=7)
@@ -46,11 +46,13 @@ def make(now: datetime, foreseen: Foreseen = nothing) -> bool:
     last = digests.order_by("-created").values_list("created", flat=True).first()
     since = max(last, now - LONGEST) if last else now - timedelta(days=1)
     alerts = Alert.objects.defer("before_text", "after_text", "evidence")
-    still = alerts.filter(closed_at=None)
+    # Our own resolver may have told it, and then it is nothing to mail.
+    still = alerts.filter(closed_at=None).exclude(weather.doubtful(now))
+    over = alerts.filter(closed_at__gt=since).exclude(weather.SEEN_ONCE)
     subject, body = texts.digest(
         opened=list(still.filter(opened_at__gt=since)[:READ]),
         still=list(still.filter(opened_at__lte=since)[:READ]),
-        closed=list(alerts.filter(closed_at__gt=since)[:READ]),
+        closed=list(over[:READ]),
         ending=[
             f"exception for {row.target or 'everything'}: {exceptions.said(row)}"
             for row in exceptions.ending_within(ENDING, now)[:READ]

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from policies.alerts.kinds import Kind
+from django.db.models import Q
+
+from policies.alerts.kinds import Closed, Kind, State
 from policies.models import Alert, Fetch, MXCheck
 from policies.mtasts.mxfit import Named
 from policies.tlsrpt.result import ResultType
@@ -101,14 +103,32 @@ class Weather:
 
 def read(now: datetime, denied_now: Mapping[str, datetime]) -> Weather:
     """How things are: three queries, by indexes. `denied_now`: what is about to be noted."""
-    worked = Fetch.objects.filter(outcome=Fetch.Outcome.FETCHED, queued_at__lte=now)
-    proven_at = worked.order_by("-queued_at").values_list("queued_at", flat=True).first()
+    proven_at = _proven_at(now)
     lost = Alert.objects.filter(closed_at=None, kind__in=[str(kind) for kind in DENIALS])
     if proven_at is not None:
         lost = lost.filter(last_seen__gt=proven_at)
     denied = {name for name, at in denied_now.items() if proven_at is None or at > proven_at}
     denied.update(lost.order_by().values_list("domain", flat=True)[:READ])
     return Weather(_fetched(now), proven_at, frozenset(denied))
+
+
+def _proven_at(now: datetime) -> datetime | None:
+    worked = Fetch.objects.filter(outcome=Fetch.Outcome.FETCHED, queued_at__lte=now)
+    return worked.order_by("-queued_at").values_list("queued_at", flat=True).first()
+
+
+def doubtful(now: datetime) -> Q:
+    """Alerts on what DNS has denied, while it has named nothing since."""
+    denied = Q(kind__in=[str(kind) for kind in DENIALS], state=str(State.SUSPECTED))
+    proven_at = _proven_at(now)
+    return denied if proven_at is None else denied & Q(last_seen__gt=proven_at)
+
+
+SEEN_ONCE = Q(
+    kind__in=[str(kind) for kind in DENIALS], state=str(State.SUSPECTED), sightings=1,
+    closed_because=str(Closed.WELL),
+)  # fmt: skip
+"""Alerts on what DNS has denied and, when it was asked again, no longer did."""
 
 
 def _fetched(now: datetime) -> dict[str, Way | None]:

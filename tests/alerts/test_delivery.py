@@ -373,6 +373,7 @@ class TestTheDigest:
 
     def test_goes_out_once_a_day_from_its_hour_on(self, mailbox: Mailbox) -> None:
         making.alert("gone.example", opened_at=self.SIX - HOUR, last_seen=self.SIX)
+        making.fetched_elsewhere(self.SIX)
         assert not digest.make(self.SIX - timedelta(seconds=1))
         assert digest.make(self.SIX)
         assert not digest.make(self.SIX + 10 * HOUR)
@@ -387,7 +388,7 @@ class TestTheDigest:
         making.alert("weak.example", Kind.ENFORCE_TO_TESTING, opened_at=self.SIX - HOUR)
         making.alert(
             "well.example", opened_at=self.SIX - 50 * HOUR,
-            closed_at=self.SIX - HOUR, closed_because="well",
+            closed_at=self.SIX - HOUR, closed_because="well", sightings=2,
         )  # fmt: skip
         digest.make(self.SIX)
         delivery.send_due(self.SIX)
@@ -396,6 +397,23 @@ class TestTheDigest:
         assert "Closed:\n  warning: well.example: record gone" in text
         assert "(well again)" in text
         assert mailbox.mails[0]["Subject"] == "MTA-STS: 1 new, 1 open (0 warnings)"
+
+    def test_has_not_what_dns_denies_before_it_has_named_something(self, mailbox: Mailbox) -> None:
+        making.fetched_elsewhere(self.SIX - 2 * HOUR)
+        making.alert("gone.example", opened_at=self.SIX - HOUR, last_seen=self.SIX - HOUR)
+        making.alert(
+            "once.example", opened_at=self.SIX - HOUR, last_seen=self.SIX - HOUR,
+            closed_at=self.SIX, closed_because="well",
+        )  # fmt: skip
+        digest.make(self.SIX)
+        delivery.send_due(self.SIX)
+        assert not mailbox.mails
+        making.fetched_elsewhere(self.SIX)
+        digest.make(self.SIX + 24 * HOUR)
+        delivery.send_due(self.SIX + 24 * HOUR)
+        (text,) = self.digests(mailbox)
+        assert "Still open:\n  warning: gone.example: record gone" in text
+        assert "once.example" not in text
 
     def test_is_not_sent_on_a_day_with_nothing_to_say(self, mailbox: Mailbox) -> None:
         assert digest.make(self.SIX)
@@ -436,7 +454,7 @@ class TestTheDigest:
 
     def test_names_fifty_of_each_and_counts_the_rest(self, mailbox: Mailbox) -> None:
         for at in range(60):
-            making.alert(f"d{at}.example", opened_at=self.SIX - HOUR)
+            making.alert(f"d{at}.example", Kind.CERTIFICATE_REFUSED, opened_at=self.SIX - HOUR)
         digest.make(self.SIX)
         delivery.send_due(self.SIX)
         (text,) = self.digests(mailbox)

@@ -127,6 +127,11 @@ def subjects(mailbox: Mailbox) -> list[str]:
     return [str(mail["Subject"]) for mail in mailbox.mails if " open" not in mail["Subject"]]
 
 
+def told_of(mailbox: Mailbox, words: str) -> list[str]:
+    """The subjects of all mails that say so."""
+    return [str(mail["Subject"]) for mail in mailbox.mails if words in mail.get_content()]
+
+
 def posted(hook: Hook, event: str) -> list[str]:
     """The domains of which the receiver was told so."""
     posts = [json.loads(body) for _, body in hook.posts]
@@ -227,6 +232,7 @@ def test_a_resolver_that_denies_every_name_confirms_nothing(
     assert {alert.state for alert in alerts} == {"suspected"}
     assert {alert.sightings for alert in alerts} == {1}
     assert len({alert.domain for alert in alerts}) <= 5
+    assert not told_of(mailbox, "warning:")
     assert not subjects(mailbox)
     assert not hook.posts
 
@@ -235,6 +241,7 @@ def test_a_resolver_that_denies_every_name_confirms_nothing(
     live(clock, domains, days=1.5)
     assert not Alert.objects.filter(closed_at=None).exists()
     assert PolicyRecord.objects.filter(mode="enforce", valid_end__gt=clock.now()).count() == number
+    assert not told_of(mailbox, "warning:")
     assert not subjects(mailbox)
     assert not hook.posts
 
@@ -254,6 +261,7 @@ def test_the_only_domain_of_a_small_site_that_loses_its_record_is_told(
     alert = Alert.objects.get(kind=str(Kind.RECORD_GONE))
     assert alert.state == "confirmed"
     assert "MTA-STS: record gone: alone.test" in subjects(mailbox)
+    assert any(" open" in each for each in told_of(mailbox, "warning: alone.test: record gone"))
     assert posted(hook, "alert.confirmed")[0] == host.domain
 
 
