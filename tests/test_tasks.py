@@ -28,7 +28,7 @@ from policies import (
     tasks,
 )
 from policies.alerts import delivery
-from policies.models import Fetch, Heartbeat, Job, PolicyRecord
+from policies.models import Fetch, Heartbeat, Job, PolicyRecord, PolicyVersion
 from policies.mtasts import parse_domain
 from policies.mtasts.errors import DNSError, FetchError, NoRecordError, PolicySyntaxError
 from policies.querysets import UNUSED
@@ -146,6 +146,13 @@ class TestRefetch:
 
 
 class TestTick:
+    def test_ends_versions_whose_policy_is_gone(self, script: Script) -> None:
+        script.publish()
+        cache.get("example.org")
+        PolicyRecord.objects.all().delete()
+        tasks.tick()
+        assert PolicyVersion.objects.get().last_seen is not None
+
     def test_refreshes_and_gives_a_sign_of_life(self, script: Script) -> None:
         script.publish(TESTING)
         cache.upsert("example.org", "1", policy(), ENFORCE)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.template.loader import render_to_string
+from django.utils import timezone
 
 from policies import cache, listing, outcomes
-from policies.models import PolicyRecord
+from policies.models import PolicyRecord, PolicyVersion
 from policies.mtasts import parse_domain
 from policies.outcomes import Seen, Source
 from policies.outcomes.days import Numbers
 from policies.tlsrpt.result import FailureDetails, PolicyType, Result, ResultPolicy
+from tests.pages import making
+from tests.pages.conftest import As, as_
 from tests.worlds import ENFORCE, NOON, policy
+
+__all__ = ["as_"]
 
 pytestmark = pytest.mark.django_db
 
@@ -74,6 +80,29 @@ class TestHistory:
             {"history": outcomes.history("b.example", NOON), "name": parse_domain("b.example")},
         )
         assert "No lookup of this domain was counted" in page
+
+
+class TestThePageOfAPolicyThatExpired:
+    def test_shows_it_on_the_days_when_it_was_in_force_and_on_none_after(self, as_: As) -> None:
+        now, day = timezone.now(), timedelta(days=1)
+        making.record("a.example", ENFORCE, valid_end=now - 3 * day, last_update=now - 5 * day)
+        PolicyVersion.objects.create(
+            domain="a.example", record_id="77", policy_text=ENFORCE, digest="a" * 64,
+            mode="enforce", first_seen=now - 5 * day, found_by="lookup",
+        )  # fmt: skip
+        seen = result(domain="a.example")
+        outcomes.record([Seen(seen, now - ago * day, 1, domain="a.example") for ago in (1, 4)])
+        html = as_("viewer").get("/policies/a.example/").content.decode()
+        then = {
+            cells[0]: "77" in cells[1]
+            for cells in re.findall(
+                r'<tr>\s*<th scope="row">([0-9-]+)</th>(.*?)</tr>', html, re.DOTALL
+            )
+        }
+        assert then == {f"{now - 1 * day:%Y-%m-%d}": False, f"{now - 4 * day:%Y-%m-%d}": True}
+        history = html.partition('id="versions"')[2].partition("</section>")[0]
+        assert "in force until" in history
+        assert "current" not in history
 
 
 class TestListFilter:
