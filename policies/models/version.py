@@ -10,7 +10,11 @@ from policies.models.fetch import Fetch
 
 
 class PolicyVersion(models.Model):
-    """One text under one record id. Kept apart from the cache, which holds the current one only."""
+    """One text under one record id. Kept apart from the cache, which holds the current one only.
+
+    `last_seen`: its end: another one took its place, or its row was deleted. One without an end is
+    in force for as long as its row says (`policies.history`).
+    """
 
     domain = models.CharField(max_length=255)
     record_id = models.CharField(max_length=32, blank=True, default="")
