@@ -56,7 +56,7 @@ audit: $(VENV)/venv.stamp ## Known holes in the packages that it is made of (ask
 	@test -x $(VENV)/audit/bin/pip-audit || { \
 		$(BIN)/python -m venv $(VENV)/audit && \
 		$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
-	@$(VENV)/audit/bin/pip-audit --requirement requirements.txt \
+	@$(VENV)/audit/bin/pip-audit --strict --requirement requirements.txt \
 		--requirement requirements-dev.txt --requirement requirements-docs.txt
 
 clean: ## Remove the virtual environment and caches; data stays
