@@ -277,9 +277,7 @@ def adopt(adoptions: Sequence[Adoption]) -> int:
         batch = {each.domain.unicode: each for each in adoptions[start : start + ADOPTED_AT_ONCE]}
         now = world.default().now()
         with transaction.atomic():
-            # In one order everywhere, or two who write many rows wait for each other.
-            present = PolicyRecord.objects.filter(domain__in=batch).order_by("domain")
-            for row in present.select_for_update():
+            for row in PolicyRecord.objects.filter(domain__in=batch).locked():
                 adoption = batch.pop(row.domain)
                 if row.backoff or not row.is_valid(now):
                     ledger.write([Entry(_adopt(row, adoption, now), row.claim)])
@@ -300,8 +298,7 @@ def delete(domains: Iterable[str]) -> int:
     names, now = list(domains), world.default().now()
     with transaction.atomic():
         chosen = PolicyRecord.objects.filter(domain__in=names)
-        # In one order everywhere, or two who write many rows wait for each other.
-        gone = list(chosen.order_by("domain").select_for_update().defer("policy_text"))
+        gone = list(chosen.locked().defer("policy_text"))
         deleted, _ = chosen.delete()
         history.end(gone, now)
         alerts.forget(names, now)

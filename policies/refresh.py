@@ -347,7 +347,7 @@ def _still_ours(batch: list[Worked]) -> list[Worked]:
     if not batch:
         return []
     claimed = PolicyRecord.objects.filter(pk__in=[worked.row.pk for worked in batch])
-    claims = dict(claimed.order_by("domain").select_for_update().values_list("pk", "claim"))
+    claims = dict(claimed.locked().values_list("pk", "claim"))
     return [worked for worked in batch if claims.get(worked.row.pk) == worked.row.claim]
 
 

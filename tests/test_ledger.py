@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from policies import history, ledger, rows
+from policies import cache, history, ledger, rows
 from policies.ledger import Entry
 from policies.models import Fetch, PolicyRecord, PolicyVersion
 from tests.worlds import ENFORCE, NOON, TESTING, policy
@@ -81,3 +83,14 @@ def test_a_row_is_written_under_its_claim_and_the_claim_ends() -> None:
     ledger.write([Entry(row, "ours")])
     row = PolicyRecord.objects.get()
     assert (row.policy_text, row.claim, row.claimed_until) == (ENFORCE, "", None)
+
+
+def test_many_rows_are_locked_in_one_order_whatever_the_database_s_language() -> None:
+    names = ["a-b.example", "a.example", "ab.example", "xn.example", "zürich.example"]
+    for name in reversed(names):
+        cache.upsert(name, "1", policy(), ENFORCE)
+    with transaction.atomic(), CaptureQueriesContext(connection) as made:
+        locked = [row.domain for row in PolicyRecord.objects.filter(domain__in=names).locked()]
+    assert locked == sorted(names)
+    if connection.vendor != "sqlite":
+        assert 'COLLATE "C" ASC FOR UPDATE' in made[-1]["sql"]
