@@ -15,6 +15,11 @@ from django.test import Client, RequestFactory
 
 from mtastsweb import client as asking
 from mtastsweb.environment import BASE_DIR
+from policies import urls
+from policies.templatetags.ui import GUIDES
+from tests.pages.conftest import As, as_
+
+__all__ = ["as_"]
 
 STRICT = {
     "default-src 'none'",
@@ -131,11 +136,33 @@ print(answer.headers["Strict-Transport-Security"])
     ], done.stderr
 
 
-def test_the_help_leads_to_the_documentation(
-    client: Client, change_environment: Callable[..., None]
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        ("/accounts/login/", "pages"),
+        ("/policies/", "pages"),
+        ("/alerts/", "alerts"),
+        ("/exceptions/", "exceptions"),
+        ("/glossary/", "how-it-works"),
+    ],
+)
+def test_the_help_leads_to_what_is_written_about_the_page(
+    address: str, page: str, as_: As, change_environment: Callable[..., None]
 ) -> None:
-    page = client.get("/accounts/login/").content.decode()
-    assert "<code>docs/</code>" in page
-    change_environment(docs_url="https://docs.example.org/mtastsweb/")
-    page = client.get("/accounts/login/").content.decode()
-    assert '<a href="https://docs.example.org/mtastsweb/">tutorial, how-tos, reference</a>' in page
+    client = as_("anonymous" if "login" in address else "superuser")
+    shown = client.get(address).content.decode()
+    assert f"<code>docs/{page}.md</code>" in shown
+    assert (BASE_DIR / "docs" / f"{page}.md").is_file()
+    for start in ("https://docs.example.org/m/", "https://docs.example.org/m"):
+        change_environment(docs_url=start)
+        shown = client.get(address).content.decode()
+        assert f'<a href="https://docs.example.org/m/{page}.html">this page</a>' in shown
+        assert f'<a href="{start}">tutorial, how-tos, reference</a>' in shown
+
+
+def test_every_page_that_the_help_names_is_written() -> None:
+    begins = {str(each.pattern).split("/")[0] for each in urls.urlpatterns}
+    for begin, name in GUIDES.items():
+        assert begin in begins
+        assert (BASE_DIR / "docs" / f"{name}.md").is_file()

@@ -136,10 +136,39 @@ def _current(path: str, url: str) -> str:
     return "true" if path.startswith(url) else ""
 
 
-@register.simple_tag
-def docs_url() -> str:
-    """Where the documentation is to be read; empty where nobody said."""
-    return str(settings.MTASTS.docs_url)
+GUIDES = {
+    "alerts": "alerts",
+    "audit": "roles",
+    "exceptions": "exceptions",
+    "glossary": "how-it-works",
+    "outcomes": "outcomes",
+    "setup": "tutorial",
+    "trouble": "trouble",
+}
+"""Which page of the documentation is about the pages that begin so; docs/pages.md has the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """The documentation of a page. `url` and `start` are empty where DOCS_URL says nothing."""
+
+    name: str
+    url: str
+    start: str
+
+    @property
+    def file(self) -> str:
+        return f"docs/{self.name}.md"
+
+
+@register.simple_tag(takes_context=True)
+def guide(context: Context) -> Guide:
+    """What to read about the page that is shown."""
+    path = getattr(context.get("request"), "path", "/")
+    name = GUIDES.get(path.split("/")[1], "pages")
+    start = str(settings.MTASTS.docs_url)
+    below = start.removesuffix("index.html").rstrip("/")
+    return Guide(name, f"{below}/{name}.html" if start else "", start)
 
 
 @register.simple_tag
