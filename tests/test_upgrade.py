@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,14 +36,35 @@ COMMANDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+@pytest.fixture(
+    scope="module",
+    params=["sqlite", pytest.param("postgresql", marks=[pytest.mark.slow, needs_root()])],
+)
+def environ(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
     """Of a product whose database is migrated."""
-    made = environment(
-        tmp_path_factory.mktemp("upgrade"), free_port(), WEB_LISTEN=f"127.0.0.1:{free_port()}"
-    )
-    manage(["migrate", "--verbosity", "0"], made)
-    return made
+    data_dir, web = tmp_path_factory.mktemp("upgrade"), f"127.0.0.1:{free_port()}"
+    with _cluster() if request.param == "postgresql" else nullcontext({}) as variables:
+        made = environment(data_dir, free_port(), WEB_LISTEN=web, **variables)
+        manage(["migrate", "--verbosity", "0"], made)
+        yield made
+
+
+@contextmanager
+def _cluster() -> Iterator[dict[str, str]]:
+    """What the environment says of a PostgreSQL of the test's own."""
+    found = programs()
+    if found is None:
+        pytest.skip("no PostgreSQL here: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="cluster-"))
+    cluster = Cluster(folder, found)
+    cluster.start()
+    try:
+        yield {"DATABASE_URL": cluster.url, "SECRET_KEY": "for tests"}
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -111,20 +131,10 @@ def test_a_million_rows_migrate_on_sqlite(tmp_path: Path) -> None:
 @pytest.mark.slow
 @needs_root()
 def test_a_million_rows_migrate_on_postgresql(tmp_path: Path) -> None:
-    found = programs()
-    if found is None:
-        pytest.skip("no PostgreSQL here: apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="cluster-"))
-    cluster = Cluster(folder, found)
-    cluster.start()
-    try:
-        environ = environment(
-            tmp_path, free_port(), DATABASE_URL=cluster.url, SECRET_KEY="for tests"
-        )
-        _migrates(environ, Database(tmp_path, cluster.url), rows=1_000_000, within=120)
-    finally:
-        cluster.stop()
-        shutil.rmtree(folder)
+    with _cluster() as variables:
+        environ = environment(tmp_path, free_port(), **variables)
+        database = Database(tmp_path, variables["DATABASE_URL"])
+        _migrates(environ, database, rows=1_000_000, within=120)
 
 
 def _migrates(environ: Mapping[str, str], database: Database, *, rows: int, within: float) -> None:
@@ -155,15 +165,22 @@ def _run(environ: Mapping[str, str], command: list[str]) -> subprocess.Completed
     )  # fmt: skip
 
 
+def _database(environ: Mapping[str, str]) -> Database:
+    return Database(Path(environ["DATA_DIR"]), environ.get("DATABASE_URL", ""))
+
+
 def _execute(environ: Mapping[str, str], statement: str) -> None:
-    with closing(sqlite3.connect(_path(environ))) as connection, connection:
-        connection.execute(statement)
+    _database(environ).rows(statement)
 
 
-def _dump(environ: Mapping[str, str]) -> list[str]:
-    with closing(sqlite3.connect(_path(environ))) as connection:
-        return list(connection.iterdump())
-
-
-def _path(environ: Mapping[str, str]) -> Path:
-    return Path(environ["DATA_DIR"], "db.sqlite3")
+def _dump(environ: Mapping[str, str]) -> dict[str, list[str]]:
+    """All rows of all tables, and those that say which tables and indexes there are."""
+    database = _database(environ)
+    if "DATABASE_URL" in environ:
+        schema = "SELECT relname, relkind FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        names = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    else:
+        schema = "SELECT name, sql FROM sqlite_master"
+        names = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    tables = [f"SELECT * FROM {name}" for (name,) in database.rows(names)]
+    return {each: sorted(map(repr, database.rows(each))) for each in (schema, *tables)}
