@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from multiprocessing.process import BaseProcess
 from queue import Full
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import transaction
@@ -33,12 +33,18 @@ from mtastsweb import requestid
 from policies import fetches, holders, leases, metrics
 from policies.models import Lease
 
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
 REFETCH = "policies.tasks.refetch"
 TICK = "policies.tasks.tick"
 BEAT = "policies.tasks.beat"
 
 BEAT_EVERY = 55.0
 """Seconds; the guard asks each half minute."""
+
+AHEAD = timedelta(minutes=2)
+"""A tick that is planned for later than this was planned by a clock that was put back since."""
 
 TAKEN = "task "
 """Begins the name of the lease of a task that was taken, before its number in the queue."""
@@ -92,8 +98,14 @@ def next_run(task: str) -> datetime | None:
 class Broker(ORM):  # type: ignore[misc]  # django-q2 ships no types
     """django-q2's queue in the database, where a task that is taken is a lease of who took it."""
 
+    _clock: float | None = None  # how far the wall's clock was ahead of the monotonic one
+
     def dequeue(self) -> list[tuple[int, str]]:
         """Up to `bulk` tasks, as numbers and payloads, ours until `retry`; waits where none is."""
+        clock = time.time() - time.monotonic()
+        if self._clock is None or clock < self._clock - 1.0:  # it may have been put back
+            plan_anew(timezone.now())
+        self._clock = clock
         waiting = self.get_connection().filter(key=self.list_key, lock__lte=timezone.now())
         taken = [
             (task.pk, task.payload)
@@ -118,6 +130,17 @@ class Broker(ORM):  # type: ignore[misc]  # django-q2 ships no types
         """It is done."""
         super().delete(task_id)
         leases.drop(f"{TAKEN}{task_id}")
+
+
+def plan_anew(now: datetime) -> None:
+    """Have the tick and whatever waits not wait until a clock that was put back has caught up."""
+    Schedule.objects.filter(func=TICK, next_run__gt=now + AHEAD).update(next_run=now)
+    latest = now + timedelta(seconds=Conf.RETRY)
+    taken = set(Lease.objects.filter(name__startswith=TAKEN).values_list("name", flat=True))
+    for task in OrmQ.objects.filter(lock__gt=now):
+        lock = min(task.lock, latest) if f"{TAKEN}{task.pk}" in taken else now
+        # Whoever takes it meanwhile has it.
+        OrmQ.objects.filter(pk=task.pk, lock=task.lock).update(lock=lock)
 
 
 def give_back(freed: Iterable[str]) -> int:
@@ -146,6 +169,23 @@ def forget_leases() -> None:
         leases.drop(name)
 
 
+class Patient:
+    """An event whose `wait` ends in time whatever happens to the wall's clock.
+
+    That of multiprocessing waits until a time of the wall's clock: put back by an hour, it would
+    hold the guard for an hour, and nothing be scheduled or replaced in it.
+    """
+
+    def __init__(self, event: Event) -> None:
+        self.is_set = event.is_set
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is set by the end of so long."""
+        if not self.is_set():
+            time.sleep(seconds)
+        return self.is_set()
+
+
 class Sentinel(cluster.Sentinel):  # type: ignore[misc]  # django-q2 ships no types
     """django-q2's, which survives a `kill -9` of any of the processes that it guards.
 
@@ -155,11 +195,13 @@ class Sentinel(cluster.Sentinel):  # type: ignore[misc]  # django-q2 ships no ty
     """
 
     take_over: ClassVar[Callable[[], None]]
+    stop_event: Any
 
     _beaten = -math.inf
 
     def guard(self) -> None:
         """Until it is to stop: look after the processes, and put what is scheduled."""
+        self.stop_event = Patient(self.stop_event)
         cluster.scheduler = self._schedule
         self._have_beaten()
         super().guard()
