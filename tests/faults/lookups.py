@@ -6,6 +6,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -17,11 +18,14 @@ PAUSE = 0.02
 class Lookups:
     """As a context manager asks about these domains in turn, a new connection where one ends.
 
-    `answers`: how often each reply came. `broken`: connections that ended or were refused.
+    `answers`: how often each reply came. `asked`: how often each domain was answered for, and
+    `last`, when it was last. `broken`: connections that ended or were refused.
     """
 
     def __init__(self, port: int, domains: Sequence[str], seed: int = 7) -> None:
         self.answers: Counter[bytes] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.last: dict[str, datetime] = {}
         self.broken = 0
         self._where = ("127.0.0.1", port)
         self._domains = domains
@@ -52,7 +56,11 @@ class Lookups:
             try:
                 with Client(self._where) as client:
                     while not self._over.wait(PAUSE):
-                        self.answers[client.ask(self._random.choice(self._domains))] += 1
+                        domain = self._random.choice(self._domains)
+                        began = datetime.now(UTC)
+                        self.answers[client.ask(domain)] += 1
+                        self.asked[domain] += 1
+                        self.last[domain] = began
             except (OSError, EOFError):
                 self.broken += 1
                 self._over.wait(PAUSE)

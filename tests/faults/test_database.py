@@ -38,7 +38,9 @@ def test_postgresql_stops_and_starts(
     assert set(lookups.answers) <= {NEW_REPLY, OLD_REPLY}
     wait_until(lambda: is_idle(product), 30)
     assert product.stop() == 0
+    assert not product.processes()
     whole.check(product, domains)
+    whole.check_counts(product, lookups)
 
 
 def test_the_disk_is_full_for_a_while(
@@ -61,8 +63,10 @@ def test_the_disk_is_full_for_a_while(
     assert set(lookups.answers) <= {NEW_REPLY, OLD_REPLY}
     wait_until(lambda: is_idle(product), 30)
     assert product.stop() == 0
+    assert not product.processes()
     assert product.database.rows("PRAGMA integrity_check") == [("ok",)]
     whole.check(product, domains)
+    whole.check_counts(product, lookups)
 
 
 @pytest.fixture

@@ -61,6 +61,7 @@ def test_it_goes_on_after_every_kill(product: Product, domains: list[str]) -> No
     assert product.stop() == 0
     assert not product.processes()
     whole.check(product, domains)
+    whole.check_counts(product, lookups, kills=3)  # twice alone, and once with the supervisor
     _check_what_was_asked_for(product)
 
 

@@ -99,6 +99,7 @@ def test_what_a_dead_node_had_claimed_is_taken_over(
     wait_until(lambda: refreshed(alive) == len(domains), 40)
     wait_until(lambda: is_idle(alive), 30)
     assert alive.stop() == 0
+    assert not alive.processes()
     whole.check(alive, domains)
 
 

@@ -81,6 +81,7 @@ def test_the_resolver(
         served.dns_default = good
         _recovers(product, domains)
     whole.check(product, domains)
+    whole.check_counts(product, lookups)
 
 
 def test_all_policy_hosts_hang(served: Lab, make_product: MakeProduct, domains: list[str]) -> None:
@@ -99,6 +100,7 @@ def test_all_policy_hosts_hang(served: Lab, make_product: MakeProduct, domains: 
         served.https_default = good
         _recovers(product, domains)
     whole.check(product, domains)
+    whole.check_counts(product, lookups)
 
 
 def test_operators_wait_for_no_refresh_of_hosts_that_hang(

@@ -23,6 +23,7 @@ def test_the_second_refuses(product: Product, domains: list[str]) -> None:
     product.environ["REFRESH_RATE"] = "50"
     with Lookups(product.port, domains) as lookups:
         product.start()
+        broken = lookups.broken  # until it was up
         wait_until(lambda: refreshed(product) > 20, 30)
         before = sorted(product.processes())
         # On ports of its own: it is the directory that it must not share.
@@ -38,12 +39,13 @@ def test_the_second_refuses(product: Product, domains: list[str]) -> None:
         assert done.stdout == ""
         assert sorted(product.processes()) == before
         wait_until(lambda: refreshed(product) == len(domains), 60)
-    assert not lookups.broken
+    assert lookups.broken == broken
     assert set(lookups.answers) <= {NEW_REPLY, OLD_REPLY}
     wait_until(lambda: is_idle(product), 30)
     assert product.stop() == 0
     assert not product.processes()
     whole.check(product, domains)
+    whole.check_counts(product, lookups)
 
 
 def _start(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
