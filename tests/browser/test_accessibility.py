@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("playwright", reason="pip install -r requirements-dev.txt")
 pytest.importorskip("axe_playwright_python", reason="pip install -r requirements-dev.txt")
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import Open
+from tests.browser.conftest import PASSWORD, Open
 from tests.browser.product import Product
 from tests.browser.test_operators_day import publish
 from tests.lab import replies
@@ -28,7 +30,7 @@ OURS = [
     "/outcomes/", "/fetches/", "/check/", "/status/", "/audit/", "/glossary/", "/exceptions/",
     "/exceptions/add/", "/exceptions/import/", "/exceptions/pause/", "/exceptions/?q=nothing",
     "/trouble/", "/trouble/?kind=certificate", "/alerts/", "/alerts/?domain=nothing.example",
-    "/accounts/password/",
+    "/accounts/password/", "/jobs/", "/exceptions/{exception}/", "/exceptions/{exception}/end/",
 ]  # fmt: skip
 OPEN = ["/accounts/login/", "/setup/x/", "/nowhere"]
 ADMIN = [
@@ -36,7 +38,8 @@ ADMIN = [
     "/admin/", "/admin/policies/policyrecord/", "/admin/policies/policyrecord/{pk}/change/",
     "/admin/policies/policyrecord/{pk}/history/", "/admin/policies/policyrecord/{pk}/delete/",
     "/admin/policies/policyrecord/add/", "/admin/policies/fetch/", "/admin/policies/apitoken/",
-    "/admin/policies/apitoken/add/", "/admin/auth/user/",
+    "/admin/policies/apitoken/add/", "/admin/policies/policyexception/",
+    "/admin/policies/policyexception/{exception}/change/", "/admin/auth/user/",
     "/admin/auth/user/add/", "/admin/auth/group/", "/admin/django_q/schedule/",
     "/admin/django_q/success/", "/admin/django_q/failure/", "/admin/django_q/ormq/",
 ]  # fmt: skip
@@ -66,9 +69,20 @@ def pk(product: Product) -> str:
     ).strip()
 
 
+@pytest.fixture(scope="module")
+def exception(product: Product) -> str:
+    """The key of an exception that counts."""
+    return product.run(
+        "from datetime import timedelta as d; from django.utils import timezone as t;"
+        "from policies.models import PolicyException as E;"
+        "print(E.objects.create(scope='domain', target='excepted.axe.example', action='skip',"
+        " reason='a ticket', owner='anna', until=t.now() + d(days=9)).pk)"
+    ).strip()
+
+
 @pytest.mark.parametrize("path", OURS)
-def test_a_page_of_ours(path: str, pk: str, open_page: Open) -> None:
-    page = open_page(path, bypass_csp=True)
+def test_a_page_of_ours(path: str, pk: str, exception: str, open_page: Open) -> None:
+    page = open_page(path.format(exception=exception), bypass_csp=True)
     assert in_light_and_dark(page) == []
 
 
@@ -80,9 +94,81 @@ def test_a_page_without_login(path: str, open_page: Open, complaints: list[str])
 
 
 @pytest.mark.parametrize("path", ADMIN)
-def test_a_page_of_the_admin(path: str, pk: str, open_page: Open) -> None:
-    page = open_page(path.format(pk=pk), bypass_csp=True)
+def test_a_page_of_the_admin(path: str, pk: str, exception: str, open_page: Open) -> None:
+    page = open_page(path.format(pk=pk, exception=exception), bypass_csp=True)
     assert [each for each in in_light_and_dark(page) if not is_djangos(each)] == []
+
+
+def test_the_pages_that_tell_of_an_error(
+    product: Product, pk: str, open_page: Open, complaints: list[str]
+) -> None:
+    session = product.run(
+        "from django.contrib.auth.models import User; from django.test import Client;"
+        "user, _ = User.objects.get_or_create(username='nobody');"
+        "client = Client();"
+        "client.force_login(user, 'django.contrib.auth.backends.ModelBackend');"
+        "print(client.cookies['sessionid'].value)"
+    ).strip()
+    page = open_page("/accounts/login/", logged_in=False, bypass_csp=True)
+    page.context.add_cookies([{"name": "sessionid", "value": session, "url": product.url}])
+    shown = {"/policies/": "Your login may not do this", "/policies/x.example/": "Your login may"}
+    for path, heading in shown.items():
+        page.goto(path)
+        page.get_by_role("heading", name=heading).wait_for()
+        assert in_light_and_dark(page) == []
+    page.goto("/policies/no.axe.example/delete/")
+    assert in_light_and_dark(page) == []
+    # These two have no way to be met in a product that is well.
+    for template in ("500.html", "registration/locked.html", "400.html", "403_csrf.html"):
+        page.set_content(
+            product.run(
+                f"from django.template.loader import render_to_string as r;print(r('{template}'))"
+            ).replace("/static/", f"{product.url}/static/")
+        )
+        page.get_by_role("heading").first.wait_for()
+        assert in_light_and_dark(page) == [], template
+    complaints.clear()  # statuses that are no 200
+
+
+def test_the_first_hour(tmp_path: Path, chromium: Browser) -> None:
+    """The setup form and the empty list, which the product of the other tests has behind it."""
+    with Product(tmp_path) as first:
+        context = chromium.new_context(bypass_csp=True)
+        page = context.new_page()
+        page.goto(first.setup_link)
+        page.get_by_role("heading", name="Make the first login").wait_for()
+        assert in_light_and_dark(page) == []
+        page.get_by_label("Username").fill("anna")
+        page.get_by_label("Password", exact=False).first.fill("short")
+        page.get_by_label("Password confirmation").fill("other")
+        page.get_by_role("button", name="Make the login").click()
+        page.get_by_role("alert").wait_for()
+        assert in_light_and_dark(page) == []
+        page.get_by_label("Password", exact=False).first.fill(PASSWORD)
+        page.get_by_label("Password confirmation").fill(PASSWORD)
+        page.get_by_role("button", name="Make the login").click()
+        page.get_by_role("heading", name="Nothing is cached yet").wait_for()
+        assert in_light_and_dark(page) == []
+        page.goto(f"{first.url}/alerts/")
+        page.get_by_role("heading", name="No alert yet").wait_for()
+        assert in_light_and_dark(page) == []
+        context.close()
+
+
+def test_a_token_that_was_made(pk: str, open_page: Open) -> None:
+    page = open_page("/admin/policies/apitoken/add/", bypass_csp=True)
+    page.get_by_label("Name").fill("a script")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("This is the token of").wait_for()
+    assert [each for each in in_light_and_dark(page) if not is_djangos(each)] == []
+
+
+def test_the_question_before_several_are_refetched(pk: str, open_page: Open) -> None:
+    page = open_page("/policies/?q=axe.example", bypass_csp=True)
+    page.get_by_role("checkbox", name="Select all rows of this page").check()
+    page.get_by_role("button", name="Refetch selected…").click()
+    page.get_by_role("dialog", name="Refetch 3 policies?").wait_for()
+    assert in_light_and_dark(page) == []
 
 
 def test_the_help_dialog_and_a_row_that_is_fetched(

@@ -136,6 +136,7 @@ def test_without_scripts_rows_are_ticked_refetched_filtered_and_deleted(
     expect(page.locator(".messages")).to_contain_text("a.plain2.example is forgotten")
 
 
+LONG = "a-very-long-name-that-leaves-no-room-for-anything-beside-it.narrow.example"
 NARROW = {"width": 360, "height": 740}
 
 
@@ -144,7 +145,8 @@ NARROW = {"width": 360, "height": 740}
     [
         "/policies/?q=keys.example", "/policies/a.keys.example/",
         "/policies/a.keys.example/delete/", "/outcomes/", "/fetches/", "/check/", "/status/",
-        "/audit/", "/glossary/", "/accounts/password/", "/admin/",
+        "/audit/", "/glossary/", "/accounts/password/", "/admin/", "/jobs/", "/exceptions/",
+        "/exceptions/add/", "/exceptions/import/", "/exceptions/pause/", "/alerts/", "/trouble/",
     ],
 )  # fmt: skip
 def test_at_360_pixels_nothing_is_off_to_the_side(path: str, listed: str, open_page: Open) -> None:
@@ -159,6 +161,65 @@ def test_at_360_pixels_neither_is_anything_without_login(
     page = open_page(path, logged_in=False, viewport=NARROW)
     assert sideways(page) == 0
     complaints.clear()  # a status that is no 200
+
+
+def test_at_360_pixels_neither_is_the_result_of_a_check_nor_an_alert_nor_an_exception(
+    product: Product, listed: str, open_page: Open
+) -> None:
+    alert = product.run(
+        "from datetime import timedelta as d; from django.utils import timezone as t;"
+        "from policies.models import Alert as A, PolicyException as E;"
+        f"E.objects.create(scope='domain', target='{LONG}', action='skip', reason='r' * 400,"
+        " owner='o' * 60, until=t.now() + d(days=9));"
+        f"print(A.objects.create(domain='{LONG}', kind='record-gone', severity='warning',"
+        " state='suspected', opened_at=t.now(), last_seen=t.now(), before_text='x' * 400,"
+        " note='n' * 400, acknowledged_at=t.now(),"
+        " evidence={'dns': {'txt': ['v' * 400], 'error': ''}}).pk)"
+    ).strip()
+    page = open_page(f"/alerts/{alert}/", viewport=NARROW)
+    assert sideways(page) == 0
+    for path in ("/alerts/", "/exceptions/", "/audit/"):
+        page.goto(path)
+        assert sideways(page) == 0, path
+    page.goto("/check/")
+    page.get_by_role("searchbox").fill(KEYS[0])
+    page.get_by_role("button", name="Check", exact=True).click()
+    page.get_by_role("region", name="Replies to Postfix").wait_for()
+    assert sideways(page) == 0
+
+
+@pytest.mark.parametrize("path", ["/policies/?q=keys.example", "/policies/a.keys.example/"])
+def test_on_paper_one_reads_what_there_is_and_sees_nothing_to_press(
+    path: str, listed: str, open_page: Open
+) -> None:
+    page = open_page(path, color_scheme="dark", viewport={"width": 794, "height": 1123})
+    page.emulate_media(media="print")
+    for hidden in (
+        "nav",
+        "button",
+        ".filters",
+        ".hint",
+        ".tiles",
+        ".actions",
+        "input[type=checkbox]",
+    ):
+        for each in page.locator(hidden).all():
+            expect(each).to_be_hidden()
+    expect(page.get_by_text(KEYS[0]).first).to_be_visible()
+    expect(page.locator("main .badge", has_text="enforce").first).to_be_visible()
+    ink, paper = page.evaluate(
+        "() => [getComputedStyle(document.querySelector('main')).color,"
+        " getComputedStyle(document.body).backgroundColor]"
+    )
+    assert ink == "rgb(26, 33, 48)"
+    assert paper in ("rgba(0, 0, 0, 0)", "rgb(255, 255, 255)")
+    assert sideways(page) == 0
+    # Nothing is left in a part that would have to be scrolled.
+    cut = page.eval_on_selector_all(
+        "main .table, main .code",
+        "all => all.filter(one => one.scrollHeight > one.clientHeight + 1).length",
+    )
+    assert cut == 0
 
 
 def sideways(page: Page) -> int:

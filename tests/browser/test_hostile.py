@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.product import Product
+from tests.lab import answers
 
 SCRIPT = "\"'><script>alert(1)</script><img src=x onerror=alert(2)><svg/onload=alert(3)>"
 HOSTILE = (
@@ -18,6 +19,9 @@ HOSTILE = (
     "x-turned: \u202egnirts\u200b\u2028 \x85\n"
 )
 BROKEN = f"version: STSv1\nmode: <b onclick=alert(4)>bold</b>\n{SCRIPT}\n"
+
+NAME = "<img src=x onerror=alert(5)>.example"
+"""No name that anything of ours would store; whoever writes to the database may."""
 
 PAGES = ("/policies/?q=hostile", "/policies/{}/", "/policies/{}/delete/", "/fetches/", "/outcomes/")
 
@@ -79,6 +83,89 @@ def test_a_hostile_search_is_shown_and_does_nothing(text: str, open_page: Open) 
     page.get_by_label("Domain", exact=True).fill(text)
     page.keyboard.press("Enter")
     expect(page.get_by_label("Domain", exact=True)).to_have_value(text)
+    assert planted(page) == []
+
+
+@pytest.fixture(scope="module")
+def told(product: Product) -> dict[str, str]:
+    """What people and other hosts may have written elsewhere: keys by what they are of."""
+    printed = product.run(
+        f"text, name = {SCRIPT!r}, {NAME!r}\n"
+        "from datetime import timedelta; from django.utils import timezone\n"
+        "from django.contrib.auth.models import User\n"
+        "from policies import audit, tokens\n"
+        "from policies.models import Alert, MXCheck, PolicyException, PolicyRecord\n"
+        "from policies.mtasts.mxfit import MailHost\n"
+        "now, user = timezone.now(), User.objects.first()\n"
+        "end = now + timedelta(days=1)\n"
+        "exception = PolicyException.objects.create(scope='domain', target='x.hostile.example',"
+        " action='skip', reason=text, owner=text[:100], until=end)\n"
+        "PolicyException.objects.create(scope='mx', target=name, action='skip', reason=text,"
+        " owner='o', until=end)\n"
+        "alert = Alert.objects.create(domain=name, kind='enforce-to-testing', severity='notice',"
+        " state='suspected', opened_at=now, last_seen=now, policy_end=end, before_text=text,"
+        " after_text=text, note=text, acknowledged_at=now, acknowledged_by=user, evidence={"
+        "'dns': {'txt': [text, 'v=STSv1; id=' + text], 'error': text}, 'failure': {'type': text,"
+        " 'reason': text, 'message': text}, 'certificate': {'issuer': text, 'names': [text],"
+        " 'not_before': now.isoformat(), 'not_after': now.isoformat()},"
+        " 'before': {'mode': text, 'record_id': text, 'max_age': 1, 'failures': 2}})\n"
+        "audit.log(user, [exception, alert], 2, text)\n"
+        "audit.log_about(user, PolicyRecord, name, 2, text)\n"
+        "row = PolicyRecord.objects.get(domain='hostile.example')\n"
+        "PolicyRecord.objects.filter(pk=row.pk).update(last_use=now, failures=5,"
+        " failure_type=text[:64], failure_reason=text, certificate_end=now + timedelta(days=2),"
+        " certificate={'issuer': text, 'names': [text], 'more_names': 0,"
+        " 'begin': now.isoformat()})\n"
+        "check = MXCheck.objects.filter(domain=row.domain).first()"
+        " or MXCheck(domain=row.domain, due=now)\n"
+        "check.found('mx', [MailHost(10, text)], row.mx, now)\n"
+        "check.save()\n"
+        "print('exception', exception.pk)\n"
+        "print('alert', alert.pk)"
+    )
+    return dict(line.split() for line in printed.splitlines())
+
+
+def test_hostile_text_on_the_other_pages_does_nothing(
+    rows: dict[str, str], told: dict[str, str], open_page: Open
+) -> None:
+    page = open_page("/policies/")
+    seen = 0
+    for path in (
+        "/alerts/", f"/alerts/{told['alert']}/", "/trouble/", "/audit/", "/exceptions/",
+        f"/exceptions/{told['exception']}/", f"/exceptions/{told['exception']}/end/",
+        "/policies/hostile.example/", "/policies/?q=hostile", "/jobs/",
+        f"/admin/policies/policyexception/{told['exception']}/change/",
+        "/admin/policies/policyexception/",
+    ):  # fmt: skip
+        page.goto(path)
+        assert planted(page) == [], path
+        seen += "<script>alert" in page.locator("body").inner_text()
+    assert seen >= 6, "it was not even shown"
+
+
+def test_a_hostile_txt_record_is_shown_by_a_check_and_does_nothing(
+    product: Product, open_page: Open
+) -> None:
+    product.lab.domain("record.hostile.example", HOSTILE, id="1")
+    product.lab["record.hostile.example"].txt = answers.Records(f"v=STSv1; id=1; x={SCRIPT}")
+    page = open_page("/check/")
+    for domain in ("record.hostile.example", "hostile.example", "broken.hostile.example"):
+        page.get_by_role("searchbox").fill(domain)
+        page.get_by_role("button", name="Check", exact=True).click()
+        page.get_by_role("region", name="Replies to Postfix").wait_for()
+        expect(page.locator("main")).to_contain_text("<script>alert(1)</script>")
+        assert planted(page) == []
+
+
+@pytest.mark.parametrize("path", ["/check/", "/check/store/"])
+def test_a_hostile_domain_is_refused_as_text(path: str, open_page: Open) -> None:
+    page = open_page("/check/")
+    page.get_by_role("searchbox").fill(SCRIPT)
+    page.locator("main form").evaluate("(form, path) => { form.action = path; }", path)
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("This is no domain name")
+    expect(page.get_by_role("searchbox")).to_have_value(SCRIPT)
     assert planted(page) == []
 
 

@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from policies import alerts
-from policies.models import Fetch, MXCheck, PolicyException, PolicyRecord
+from policies import alerts, audit
+from policies.models import Alert, Fetch, Job, MXCheck, PolicyException, PolicyRecord
 from policies.mtasts.mxfit import MailHost
 from tests.pages import making
 from tests.pages.conftest import As, someone
@@ -57,6 +57,33 @@ def excepted(count: int) -> None:
     )  # fmt: skip
 
 
+def logged(count: int) -> None:
+    rows = [making.record(f"d{at}.example") for at in range(count)]
+    audit.log_each(someone("operator"), [(row, "Asked for a refetch.") for row in rows], 2)
+    making.record("one.example")
+
+
+def alerted(count: int) -> None:
+    making.record("one.example")
+    made = [making.alert(f"d{at}.example") for at in range(count)]
+    Alert.objects.filter(pk=made[0].pk).update(id=1_000_007, acknowledged_by=someone("operator"))
+
+
+def jobs_(count: int) -> None:
+    making.record("one.example")
+    for _ in range(count):
+        Job.objects.create(kind="refetch", total=9, requested_by=someone("operator"))
+        Job.objects.create(kind="refresh", state="done", requested_by=someone("superuser"))
+
+
+def one_exception(count: int) -> None:
+    excepted(count)
+    first = PolicyException.objects.order_by("pk").values("pk")[:1]
+    PolicyException.objects.filter(pk__in=list(first.values_list("pk", flat=True))).update(
+        id=1_000_007
+    )
+
+
 PAGES: list[tuple[str, str, Callable[[int], object], int]] = [
     # A page of rows, their fetches, their exceptions, the tiles' counts and the newest change.
     ("/policies/", "operator", making.many, WHO + PAUSE + MAY + 5),
@@ -78,6 +105,29 @@ PAGES: list[tuple[str, str, Callable[[int], object], int]] = [
     ("/exceptions/", "operator", excepted, WHO + PAUSE + MAY + 1),
     ("/exceptions/?state=ended&q=x&action=skip", "viewer", excepted, WHO + PAUSE + MAY + 1),
     ("/exceptions/add/", "operator", excepted, WHO + PAUSE + MAY),
+    # A page of the log, with who and about what kind of thing.
+    ("/audit/", "viewer", logged, WHO + PAUSE + MAY + 1),
+    # A page of alerts, open ones and others, which of their domains are cached, whether messages
+    # are stuck.
+    ("/alerts/", "viewer", alerted, WHO + PAUSE + MAY + 4),
+    # An alert, and its row.
+    ("/alerts/1000007/", "operator", alerted, WHO + PAUSE + MAY + 2),
+    # Jobs that run, those that ended, whether the refresh is paused.
+    ("/jobs/", "operator", jobs_, WHO + PAUSE + MAY + 3),
+    # The same, a page of fetches, which of their domains are cached. Failures first takes a query
+    # for each way to end until the page is full, six at most.
+    ("/fetches/?sort=newest", "operator", fetches, WHO + PAUSE + MAY + 3 + 1 + 1),
+    ("/policies/changed/?since=0", "viewer", making.many, WHO + MAY + 1),
+    # The exception; its form asks nothing more.
+    ("/exceptions/1000007/", "operator", one_exception, WHO + PAUSE + MAY + 1),
+    ("/exceptions/1000007/end/", "operator", one_exception, WHO + PAUSE + MAY + 1),
+    ("/exceptions/import/", "operator", excepted, WHO + PAUSE + MAY),
+    # How many exceptions go on under it.
+    ("/exceptions/pause/", "superuser", excepted, WHO + PAUSE + 1),
+    ("/glossary/", "viewer", making.many, WHO + PAUSE + MAY),
+    ("/accounts/password/", "viewer", making.many, WHO + PAUSE + MAY),
+    ("/check/", "operator", making.many, WHO + PAUSE + MAY),
+    ("/policies/d000000.example/delete/", "operator", making.many, WHO + PAUSE + MAY + 1),
     # A page of rows, their count and the count of all that is filtered, and the filters' dates.
     ("/admin/policies/policyrecord/", "superuser", making.many, WHO + PAUSE + 5),
     ("/admin/policies/fetch/", "superuser", fetches, WHO + PAUSE + 2),
@@ -102,6 +152,31 @@ def test_a_page_takes_a_fixed_number_of_queries(
     client.get(path)  # the first counts the tiles, and looks up what kinds of content there are
     with django_assert_num_queries(queries):
         assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("count", [2, 50])
+@pytest.mark.parametrize(
+    ("form", "queries"),
+    [
+        # How many there are, twice, and how many have a refetch coming; for ticked rows which
+        # there are, too.
+        ({"all": "1"}, WHO + PAUSE + MAY + 3),
+        ({"domain": [f"d{at:06}.example" for at in range(50)]}, WHO + PAUSE + MAY + 3),
+    ],
+)
+def test_a_question_about_many_takes_a_fixed_number_of_queries(
+    form: dict[str, str],
+    queries: int,
+    count: int,
+    as_: As,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    making.many(count)
+    client = as_("operator")
+    client.get("/policies/")
+    for action in ("refetch", "delete"):
+        with django_assert_num_queries(queries):
+            assert client.post(f"/policies/bulk/{action}/", form).status_code == 200
 
 
 @pytest.mark.parametrize("count", [1, 50])
