@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +15,16 @@ from tests.faults import whole
 from tests.faults.conftest import NEW_REPLY, OLD_REPLY, MakeProduct, is_idle, refreshed
 from tests.faults.lookups import Lookups
 from tests.needs import needs_root
-from tests.socketmap.server.cluster import Cluster
+from tests.socketmap.server.cluster import Cluster, programs
 from tests.socketmap.server.running import wait_until
 
 pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults"), needs_root()]
+
+
+LAPSED = 240.0
+"""Seconds after which what was cut short has lapsed (the longest, a tick, after 85 s with these
+deadlines) and a tick has come, which it does each minute, and ended."""
 
 
 def test_postgresql_stops_and_starts(
@@ -69,18 +76,68 @@ def test_the_disk_is_full_for_a_while(
     whole.check_counts(product, lookups)
 
 
+def test_the_disk_of_postgresql_is_full_for_a_while(
+    small_cluster: tuple[Cluster, Path], make_product: MakeProduct, domains: list[str]
+) -> None:
+    """All are refreshed then without a hand: what was cut short lapses, and a tick comes."""
+    cluster, ballast = small_cluster
+    product = make_product(DATABASE_URL=cluster.url, SECRET_KEY="for tests", REFRESH_RATE="25")
+    with Lookups(product.port, domains) as lookups:
+        product.start()
+        wait_until(lambda: refreshed(product) > 50, 30)
+        _fill(ballast)
+        wait_until(lambda: "No space left on device" in product.log, 60)
+        before = lookups.total
+        wait_until(lambda: lookups.total > before + 100, 20)
+        ballast.unlink()
+        wait_until(product.is_up, 40)
+        wait_until(lambda: refreshed(product) == len(domains), LAPSED, pause=0.1)
+    assert set(lookups.answers) <= {NEW_REPLY, OLD_REPLY}
+    product.database.let_lapse()  # the round that broke, which counts as running for an hour
+    product.tick()
+    wait_until(lambda: is_idle(product), 60)
+    assert product.stop() == 0
+    assert not product.processes()
+    whole.check(product, domains)
+    whole.check_counts(product, lookups)
+
+
+@pytest.fixture
+def small_cluster() -> Iterator[tuple[Cluster, Path]]:
+    """A PostgreSQL with little room for its tables, and a file that may take all of it.
+
+    Its log lies elsewhere, as is advised: without room for that PostgreSQL ends, and its service
+    has to start it again.
+    """
+    found = programs()
+    if found is None:
+        pytest.skip("no PostgreSQL here: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="cluster-"))
+    folder.chmod(0o755)
+    disk = folder / "disk"
+    disk.mkdir()
+    try:
+        with _mounted(disk, "72m"):
+            cluster = Cluster(disk, found, wal=folder / "wal")
+            cluster.start()
+            yield cluster, disk / "ballast"
+            cluster.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "disk"
     path.mkdir()
-    with _mounted(path):
+    with _mounted(path, "24m"):
         yield path
 
 
 @contextmanager
-def _mounted(path: Path) -> Iterator[None]:
+def _mounted(path: Path, size: str) -> Iterator[None]:
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(path)],
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)],
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:

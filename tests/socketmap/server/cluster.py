@@ -16,16 +16,21 @@ def programs() -> Path | None:
 
 
 class Cluster:
-    """Has to be run as root: PostgreSQL refuses to be, so it becomes the user postgres."""
+    """Has to be run as root: PostgreSQL refuses to be, so it becomes the user postgres.
 
-    def __init__(self, folder: Path, bin_dir: Path) -> None:
+    `wal`: a directory to be made for its write-ahead log, where that is to lie elsewhere.
+    """
+
+    def __init__(self, folder: Path, bin_dir: Path, wal: Path | None = None) -> None:
         self._bin = bin_dir
         self._data = folder / "cluster"
         self._port = free_port()
         folder.chmod(0o755)
-        self._data.mkdir()
-        shutil.chown(self._data, "postgres", "postgres")
-        self._run("initdb", "--auth=trust", "--no-sync", "--username=postgres")
+        for path in filter(None, (self._data, wal)):
+            path.mkdir()
+            shutil.chown(path, "postgres", "postgres")
+        elsewhere = [f"--waldir={wal}"] if wal else []
+        self._run("initdb", "--auth=trust", "--no-sync", "--username=postgres", *elsewhere)
         self.url = f"postgres://postgres@127.0.0.1:{self._port}/postgres"
 
     def start(self) -> None:
