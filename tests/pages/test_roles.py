@@ -169,6 +169,7 @@ CASES = [
             ("", ()),
             ("-policies", ()),
             ("-policy", ONE),
+            ("-versions", ONE),
             ("-fetches", ()),
             ("-outcomes", ()),
             ("-alerts", ()),
