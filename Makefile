@@ -19,7 +19,7 @@ run: $(VENV)/product.stamp ## Run it all on http://127.0.0.1:8000 until Ctrl-C
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@exec $(BIN)/python manage.py start
 
-demo: $(VENV)/tests.stamp ## Run it against forty made-up domains that live, without a mail server
+demo: $(VENV)/tests.stamp ## Run it against some forty made-up domains that live, without a mail server
 	@exec $(BIN)/python -m tests.demo
 
 test: $(VENV)/tests.stamp ## Run every test (REQUIRE_ALL=1: none may be skipped; SLOW=1: slow ones too)
