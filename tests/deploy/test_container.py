@@ -1,4 +1,7 @@
-"""The container's files, as far as they can be checked where no container runs."""
+"""The container's files, as far as they can be checked where no container runs.
+
+tests/deploy/test_image.py does the steps of the Containerfile.
+"""
 
 from __future__ import annotations
 
