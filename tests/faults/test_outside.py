@@ -12,6 +12,7 @@ from tests.faults import whole
 from tests.faults.conftest import OLD_REPLY, MakeProduct, is_idle, refreshed
 from tests.faults.lookups import Lookups
 from tests.faults.product import Product
+from tests.needs import needs_root
 from tests.socketmap.server.running import wait_until
 
 pytest.importorskip("trustme", reason="pip install -r requirements-dev.txt")
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from tests.lab.answers import Answer
     from tests.lab.lab import Lab, Served
     from tests.lab.replies import Behaviour
+
+
+QUICK = {"REFRESH_RATE": "400", "REFRESH_THREADS": "64"}
 
 
 def answers() -> ModuleType:
@@ -57,14 +61,20 @@ def _lying(name: str, good: Answer) -> Answer:
     return chosen[sum(name.split(".", 1)[1].encode()) % len(chosen)]
 
 
-@pytest.mark.parametrize("fault", [_dead, _slow, _lying], ids=lambda fault: fault.__name__[1:])
+@pytest.mark.parametrize(
+    ("fault", "product"),
+    [
+        pytest.param(_dead, "sqlite", id="dead"),
+        pytest.param(_slow, "sqlite", id="slow"),
+        pytest.param(_lying, "sqlite", id="lying"),
+        pytest.param(_lying, "postgresql", marks=needs_root(), id="lying, PostgreSQL"),
+    ],
+    indirect=["product"],
+)
 def test_the_resolver(
-    fault: Callable[[str, Answer], Answer],
-    served: Lab,
-    make_product: MakeProduct,
-    domains: list[str],
+    fault: Callable[[str, Answer], Answer], served: Lab, product: Product, domains: list[str]
 ) -> None:
-    product = make_product(REFRESH_RATE="400", REFRESH_THREADS="64")
+    product.environ |= QUICK
     good = served.dns_default
     assert good is not None
 
@@ -84,10 +94,13 @@ def test_the_resolver(
     whole.check_counts(product, lookups)
 
 
-def test_all_policy_hosts_hang(served: Lab, make_product: MakeProduct, domains: list[str]) -> None:
+@pytest.mark.parametrize(
+    "product", ["sqlite", pytest.param("postgresql", marks=needs_root())], indirect=True
+)
+def test_all_policy_hosts_hang(served: Lab, product: Product, domains: list[str]) -> None:
     from tests.lab.replies import Silence
 
-    product = make_product(REFRESH_RATE="400", REFRESH_THREADS="64")
+    product.environ |= QUICK
     good = served.https_default
     assert good is not None
     served.https_default = lambda sni: _with(good(sni), Silence("accept"))
