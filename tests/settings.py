@@ -31,6 +31,7 @@ _NAMES = (
     "DATABASE_URL",
     "DATA_DIR",
     "DEBUG",
+    "DJANGO_ALLOW_ASYNC_UNSAFE",
     "DOCS_URL",
     "NODE_NAME",
     "SECRET_KEY",
