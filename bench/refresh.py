@@ -34,7 +34,7 @@ FETCH_TIMEOUT = "10"
 DUE = 100.0
 """Policies that come due in a second, where lateness is measured."""
 
-UP = 60.0
+UP, SETTLED = 60.0, 10.0
 SECONDS = 40.0
 """For each measurement of answers at the most: a tick takes on work for fifty."""
 
@@ -158,8 +158,9 @@ def felt_and_memory(count: int) -> tuple[Felt, Felt, float]:
         )  # fmt: skip
         try:
             pages = _logged_in(environ["WEB_LISTEN"])
-            idle = _felt(environ, pages, count, seconds)
+            time.sleep(SETTLED)
             memory = _pss(environ["DATA_DIR"])
+            idle = _felt(environ, pages, count, seconds)
             _shell(environ, _MAKE_DUE)
             busy = _felt(environ, pages, count, seconds)
             if not int(_shell(environ, _STILL_DUE)):

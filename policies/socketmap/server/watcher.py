@@ -63,6 +63,7 @@ class Watcher(Background):
             return
         for rows in loader.of_domains(filter(self._matters, changed), self._now()):
             self._to_loop(self._change, rows)
+            self.stopped.wait(BREATH)
 
     def _follow_list(self) -> None:
         """What an operator has put on the list of DANE's domains, or taken off it."""
