@@ -61,6 +61,10 @@ IDLE = 0.05
 CLAIMING = timedelta(seconds=50)
 """How long a tick takes on new work; the next one comes after a minute."""
 
+DELETING, DELETE_EVERY = "deletes what has outlived itself", timedelta(minutes=10)
+"""What is noted of a tick that deletes, and for how long the next ones do not: no index tells what
+has ended and is unused from what has ended and is not."""
+
 GRACE = 5.0
 """Seconds that a tick waits for what is under way; what takes longer is saved by its thread."""
 
@@ -136,7 +140,15 @@ def tick(
     with leases.held(jobs.LEASE, span + work_time(), now) as ours:
         if not ours:
             return None
-        return run(outside=outside, claiming_for=span, stopping=stopping)
+        return run(
+            outside=outside, claiming_for=span, stopping=stopping, deletes=_is_time_to_delete(now)
+        )
+
+
+def _is_time_to_delete(now: datetime) -> bool:
+    """Now and then: what is in use and has ended is looked through for what is not."""
+    leases.forget(DELETING, now)
+    return leases.take(DELETING, now + DELETE_EVERY)
 
 
 def run(
@@ -144,17 +156,18 @@ def run(
     outside: World | None = None,
     claiming_for: timedelta | None = None,
     stopping: Stopping = never,
+    deletes: bool = True,
 ) -> Counts:
     """Refresh what is due and delete what has outlived itself, until nothing is left to do.
 
     `claiming_for`: take on no more after so long, and no more than `REFRESH_RATE` a second; None:
     go on until none is due. `stopping`: whether to leave off at once; what has not ended by then
-    is taken up again when its claim lapses.
+    is taken up again when its claim lapses. `deletes`: whether to delete at all.
     """
     places = _places()
     if outside is None:
         outside = world.limited(places.slot) if places else world.default()
-    counts = Counts(deleted=claiming.delete_outlived(outside.now()))
+    counts = Counts(deleted=claiming.delete_outlived(outside.now()) if deletes else 0)
     _Round(outside, places, counts, claiming_for, stopping).run()
     if counts != Counts():
         log.info("refreshed", extra=vars(counts))
