@@ -114,7 +114,7 @@ def _summary(last: Summary | None) -> Iterator[Metric]:
 
 
 def _refresh(now: datetime) -> Iterator[Metric]:
-    due = PolicyRecord.objects.due(now)
+    due = PolicyRecord.objects.due(now).order_by()  # in the order of use all would be sorted
     backlog = due[:MOST_COUNTED].count() + _unplanned(now)
     oldest = due.filter(refresh_due__isnull=False).order_by("refresh_due")
     first = oldest.values_list("refresh_due", flat=True).first()
@@ -129,7 +129,7 @@ def _refresh(now: datetime) -> Iterator[Metric]:
 
 
 def _unplanned(now: datetime) -> int:
-    return PolicyRecord.objects.unplanned(now)[:MOST_COUNTED].count()
+    return PolicyRecord.objects.unplanned(now).order_by()[:MOST_COUNTED].count()
 
 
 def _queue(now: datetime) -> Iterator[Metric]:

@@ -37,7 +37,7 @@ def refreshes(now: datetime) -> Item:
         .first()
     )
     lease = Lease.objects.filter(name=jobs.LEASE).first()
-    due = PolicyRecord.objects.due(now)[:DUE_COUNTED].count()
+    due = PolicyRecord.objects.due(now).order_by()[:DUE_COUNTED].count()
     running = lease is not None and lease.until is not None and lease.until > now
     facts = (
         Fact("Last one that fetched", moment=last, is_moment=True),
