@@ -18,6 +18,7 @@ from mtastsweb.environment import BASE_DIR, Environment
 from mtastsweb.values import Address, UnixSocket
 from policies import heartbeats, occupancy
 from policies.supervisor.child import ChildSpec
+from policies.supervisor.priority import give_way
 
 _SERVING = 0  # the stage of what takes requests: stopped first …
 _WORKING = 1  # … so that the queue's workers can finish what was asked for
@@ -108,7 +109,7 @@ def _run_web() -> None:
 
 
 def _run_worker() -> None:
-    os.nice(_WORKER_NICE)
+    give_way(_WORKER_NICE)
     _manage("qcluster")
 
 

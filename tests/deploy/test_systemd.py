@@ -83,7 +83,7 @@ def test_they_are_shut_in(root: Path, service: str) -> None:
 def test_they_are_all_shut_in_alike(service: str) -> None:
     def block(name: str) -> list[str]:
         text = (UNITS / name).read_text()
-        return text[text.index("\n# The same in each") :].partition("\n[Install]")[0].split()
+        return text[text.index("\n# The same in each") :].partition("\n\n")[0].split()
 
     assert block(service) == block(SERVICES[0])
 
