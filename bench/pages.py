@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench.pagetimes import TICK
+from bench.pagetimes import IN_ORDER, TICK
 from bench.processes import ROOT
 from bench.report import machine, show
 
@@ -31,7 +31,7 @@ RUNS = 2
 """How often each database is measured, in turn. The best run counts: other work on the machine can
 only make one worse."""
 
-LIMIT = 40.0
+LIMIT, PART_LIMIT = 40.0, 150.0
 """Milliseconds. A part of a name may take SQLite longer, which reads all names for one that is
 rare."""
 
@@ -44,10 +44,10 @@ RATIO = 1.5
 INTRODUCTION = (
     "Written by `python -m bench.pages {count}`: what the server takes for a page with {few:,}"
     " policies and fetches and with {count:,}, in milliseconds, middleware and templates included."
-    " A page is to take {limit:.0f} ms at most, or 150 ms where SQLite looks for a part of a name,"
-    " and {ratio} times as long as with {few:,} rows, where those fill a page. A tick with nothing"
-    " due is to take {tick:.0f} ms for all of it that looks at the policies. “Over” is said of what"
-    " misses its bar."
+    " A page is to take {limit:.0f} ms at most, and {ratio} times as long as with {few:,} rows,"
+    " where those fill a page; {part:.0f} ms where SQLite looks for a part of a name. Of all"
+    " filters in all orders the slowest is shown. A tick with nothing due is to take {tick:.0f} ms"
+    " for all of it that looks at the policies. “Over” is said of what misses its bar."
 )
 
 PAGE = ROOT / "docs" / "benchmarks-pages.md"
@@ -71,6 +71,10 @@ def measured(settings: dict[str, str], count: int) -> list[Timed]:
         runs = [(_times(few), _times(many)) for _ in range(RUNS)]
     names = runs[0][0]
     best = {name: tuple(min(run[at][name] for run in runs) for at in (0, 1)) for name in names}
+    slowest = max(
+        (name for name in names if name.startswith(IN_ORDER)), key=lambda name: best[name][1]
+    )
+    best = {name: best[name] for name in names if name == slowest or not name.startswith(IN_ORDER)}
     parts = [times for name, times in best.items() if name.startswith(TICK)]
     best[ALL_PARTS] = tuple(sum(times[at] for times in parts) for at in (0, 1))
     return [
@@ -84,8 +88,9 @@ def _is_over(row: Timed, vendor: str) -> bool:
         return row.many > TICK_LIMIT
     if row.name.startswith(TICK):
         return False
-    limit = 150 if vendor == "SQLite" and row.name.startswith("part") else LIMIT
-    return row.many > limit or row.ratio > RATIO
+    if row.name.startswith("part"):
+        return row.many > (PART_LIMIT if vendor == "SQLite" else LIMIT)
+    return row.many > LIMIT or row.ratio > RATIO
 
 
 def _is_list(name: str) -> bool:
@@ -170,7 +175,9 @@ def _text(results: dict[str, list[Timed]], count: int) -> str:
     lines = [
         "# Benchmarks of the pages",
         "",
-        INTRODUCTION.format(count=count, few=FEW, limit=LIMIT, ratio=RATIO, tick=TICK_LIMIT),
+        INTRODUCTION.format(
+            count=count, few=FEW, limit=LIMIT, part=PART_LIMIT, ratio=RATIO, tick=TICK_LIMIT
+        ),
         "",
         *(f"- {name}: {value}" for name, value in machine().items()),
     ]

@@ -35,7 +35,7 @@ DUE = 100.0
 """Policies that come due in a second, where lateness is measured."""
 
 UP, SETTLED = 60.0, 10.0
-SECONDS = 40.0
+SECONDS = 30.0
 """For each measurement of answers at the most: a tick takes on work for fifty."""
 
 HITS = 500
@@ -226,7 +226,7 @@ def _felt(
     port = int(environ["SOCKETMAP_LISTEN"].rpartition(":")[2])
     names = cached_names(min(count, 1000))
     # That the laboratory has no MX is believed for a minute: none is looked up again meanwhile.
-    ask(port, names, connections=1, seconds=0)
+    ask(port, names, connections=CONNECTIONS, seconds=0)
     with ThreadPoolExecutor(1) as thread:
         asked = thread.submit(ask, port, names, connections=CONNECTIONS, seconds=seconds, rate=HITS)
         spent = _looked_at(environ, pages, seconds)

@@ -265,7 +265,7 @@ class PolicyRecordAdmin(admin.ModelAdmin):
             return
         records = list(queryset)
         asked = [record for record in records if tasks.request_refetch(record.name, user)[1]]
-        audit.log_each(user, [(record, "Asked for a refetch.") for record in asked], CHANGE)
+        audit.log_each(user, [(record, audit.ASKED) for record in asked], CHANGE)
         queued = len(asked)
         already = len(records) - queued
         says = f"Refetch: {queued} queued" + (f", {already} queued already." if already else ".")

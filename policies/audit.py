@@ -13,6 +13,9 @@ from django.db.models import Model
 COMMAND_LINE = "command-line"
 """In place of a user: whoever may run commands needs no login. Nobody can log in as this."""
 
+ASKED = "Asked for a refetch."
+"""What the log says of it."""
+
 BATCH = 500
 """Rows written at a time."""
 

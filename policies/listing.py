@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -90,17 +90,51 @@ _USED_WITHIN = {
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """An order that an index serves: by `field`, then by domain."""
+    """An order that an index serves.
 
-    field: str
-    descending: bool = False
+    `columns`: as `order_by` takes them. The domain comes last, and tells rows apart.
+    """
+
+    columns: tuple[str, ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(column.removeprefix("-") for column in self.columns)
+
+    @property
+    def field(self) -> str:
+        """The one by which rows come first."""
+        return self.fields[0]
+
+    @property
+    def descends(self) -> bool:
+        """Whether that one does."""
+        return _descends(self.columns[0])
+
+    @property
+    def reversed(self) -> Sort:
+        """The same index, read from its other end."""
+        return Sort(tuple(map(_reversed, self.columns)))
 
 
-SORTS = {
-    "last_use": Sort("last_use_key", descending=True),
-    "domain": Sort("domain"),
-    "valid_until": Sort("valid_end"),
+def _descends(column: str) -> bool:
+    return column.startswith("-")
+
+
+def _reversed(column: str) -> str:
+    return column.removeprefix("-") if _descends(column) else f"-{column}"
+
+
+COLUMNS = {
+    "last_use": Sort(("-last_use_key", "domain")),
+    "domain": Sort(("domain",)),
+    "mode": Sort(("mode", "-last_use_key", "domain")),
+    "outcome": Sort(("-outcome_type", "-outcome_failure", "-last_use_key", "domain")),
+    "valid_until": Sort(("valid_end", "domain")),
 }
+"""By each column that sorts, in the order that is looked for most often: what failed first."""
+
+SORTS = COLUMNS | {_reversed(name): sort.reversed for name, sort in COLUMNS.items()}
 DEFAULT_SORT = "last_use"
 
 
@@ -126,6 +160,14 @@ class Filters:
             used=known(query.get("used", ""), USED),
             sort=sort if (sort := query.get("sort", "")) in SORTS else DEFAULT_SORT,
         )
+
+    @property
+    def order(self) -> Sort:
+        """The order that is asked for. Rows of one mode, or of one outcome, come by their use."""
+        column = self.sort.removeprefix("-")
+        if (column == "mode" and self.mode) or (column == "outcome" and self.outcome):
+            return SORTS[self.sort.replace(column, "last_use")]
+        return SORTS[self.sort]
 
     @property
     def any(self) -> bool:
@@ -305,27 +347,35 @@ def _state(state: str, now: datetime) -> Condition:
 class Page(Generic[T]):
     """Some rows, and the cursors of what lies around them; empty where nothing does.
 
-    `order`: the field by which they are sorted, where a page may choose it. `total`: how many rows
-    there are on all pages, where that was counted.
+    `order`: that in which they come, where a page may choose it. `total`: how many rows there are
+    on all pages, where that was counted.
     """
 
     rows: list[T]
     before: str = ""
     after: str = ""
-    order: str = ""
+    order: Sort | None = None
     total: int | None = None
+
+
+_TIMES = ("last_use_key", "valid_end")
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page begins or ends: the sort key and the domain of a row."""
+    """Where a page begins or ends: what a row has in each column of the order."""
 
-    key: Any
-    domain: str
+    values: tuple[Any, ...]
+
+    @classmethod
+    def at(cls, row: Any, sort: Sort) -> Cursor:
+        return cls(tuple(getattr(row, field) for field in sort.fields))
 
     def __str__(self) -> str:
-        key = self.key.isoformat() if isinstance(self.key, datetime) else self.key
-        text = json.dumps([key, self.domain], separators=(",", ":"))
+        values = [
+            value.isoformat() if isinstance(value, datetime) else value for value in self.values
+        ]
+        text = json.dumps(values, separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
     @classmethod
@@ -333,16 +383,25 @@ class Cursor:
         """From a query string; None for what is none of ours."""
         try:
             padded = text + "=" * (-len(text) % 4)
-            key, domain = json.loads(base64.b64decode(padded, b"-_", validate=True))
-            if not isinstance(key, str) or not isinstance(domain, str) or "\0" in key + domain:
+            values = json.loads(base64.b64decode(padded, b"-_", validate=True))
+            if not isinstance(values, list) or len(values) != len(sort.fields):
                 return None
-            f"{key}{domain}".encode()  # no database takes half of a surrogate pair
-            if sort.field == "domain":
-                return cls(key, domain)
-            moment = datetime.fromisoformat(key)
-            return cls(moment.astimezone(UTC), domain) if moment.tzinfo else None
+            return cls(tuple(map(_value, sort.fields, values)))
         except (ValueError, TypeError, OverflowError, RecursionError):
             return None
+
+
+def _value(field: str, text: object) -> datetime | str:
+    """As a database can compare it with the column. Raises ValueError and TypeError."""
+    if not isinstance(text, str) or "\0" in text:
+        raise ValueError(text)
+    text.encode()  # no database takes half of a surrogate pair
+    if field not in _TIMES:
+        return text
+    moment = datetime.fromisoformat(text)
+    if not moment.tzinfo:
+        raise ValueError(text)
+    return moment.astimezone(UTC)
 
 
 def page(
@@ -363,15 +422,16 @@ def page(
     """
     narrowed = narrow(records, conditions, sort.field)
     total = narrowed.records.count() if counting and narrowed.few else None
-    sort = next(each for each in SORTS.values() if each.field == narrowed.order)
+    if sort.field != narrowed.order:
+        sort = next(each for each in COLUMNS.values() if each.field == narrowed.order)
     back = Cursor.read(before, sort) if before else None
     cursor = back or (Cursor.read(after, sort) if after else None)
-    found = _read(narrowed, sort, cursor, size + 1, back=back is not None)
+    found = _read(narrowed, sort.reversed if back else sort, cursor, size + 1)
     if not found and cursor:
         cursor = back = None
-        found = _read(narrowed, sort, None, size + 1, back=False)
+        found = _read(narrowed, sort, None, size + 1)
     if not found:
-        return Page([], order=sort.field, total=total)
+        return Page([], order=sort, total=total)
     more = len(found) > size
     found = found[:size]
     if back:
@@ -380,40 +440,31 @@ def page(
     has_after = True if back else more
     return Page(
         found,
-        before=_cursor(found[0], sort) if has_before else "",
-        after=_cursor(found[-1], sort) if has_after else "",
-        order=sort.field,
+        before=str(Cursor.at(found[0], sort)) if has_before else "",
+        after=str(Cursor.at(found[-1], sort)) if has_after else "",
+        order=sort,
         total=total,
     )
 
 
-def _read(
-    narrowed: Narrowed[T], sort: Sort, cursor: Cursor | None, size: int, *, back: bool
-) -> list[T]:
-    """So many rows from a cursor on; going back, the same order is read from its other end."""
-    down = sort.descending is not back
-    order = [f"{'-' if down else ''}{sort.field}"]
-    if sort.field != "domain":
-        order.append("-domain" if back else "domain")
+def _read(narrowed: Narrowed[T], sort: Sort, cursor: Cursor | None, size: int) -> list[T]:
+    """So many rows from a cursor on."""
     found: list[T] = []
-    for part in _beyond(sort.field, cursor, down=down, back=back):
-        found += narrowed.first(part, order, size - len(found))
+    for part in _beyond(sort, cursor):
+        found += narrowed.first(part, sort.columns, size - len(found))
         if len(found) == size:
             break
     return found
 
 
-def _beyond(field: str, cursor: Cursor | None, *, down: bool, back: bool) -> list[Q]:
-    """What lies beyond a cursor, in parts that follow each other: first the rows with its key,
-    for as one condition with the others a database would read all of these anew for each page."""
+def _beyond(sort: Sort, cursor: Cursor | None) -> Iterator[Q]:
+    """What lies beyond a cursor, in parts that follow each other, each a range of the index: what
+    it has in common with the row there in all columns but the last, then in all but the last two,
+    and so on. As one condition a database would read all rows with its key anew for each page."""
     if cursor is None:
-        return [Q()]
-    direction = "lt" if down else "gt"
-    if field == "domain":
-        return [Q((f"domain__{direction}", cursor.domain))]
-    same = Q((field, cursor.key), (f"domain__{'lt' if back else 'gt'}", cursor.domain))
-    return [same, Q((f"{field}__{direction}", cursor.key))]
-
-
-def _cursor(row: Any, sort: Sort) -> str:
-    return str(Cursor(getattr(row, sort.field), row.domain))
+        yield Q()
+        return
+    for at in reversed(range(len(sort.columns))):
+        same = zip(sort.fields[:at], cursor.values, strict=False)
+        direction = "lt" if _descends(sort.columns[at]) else "gt"
+        yield Q(*same, (f"{sort.fields[at]}__{direction}", cursor.values[at]))

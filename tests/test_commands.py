@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
@@ -199,8 +200,22 @@ class TestRefetch:
         assert objects(lines)[0]["error"] == "no-mta-sts-dns-txt-record"
         assert PolicyRecord.objects.get().policy == policy()
 
+    def test_is_in_the_log_of_what_people_did(self, script: Script, run: Run) -> None:
+        script.publish()
+        for _ in range(2):  # not cached yet, and cached
+            run("refetch", "example.org")
+        entries = LogEntry.objects.order_by("pk")
+        row = str(PolicyRecord.objects.get().pk)
+        assert [(each.user.get_username(), each.object_id) for each in entries] == [
+            ("command-line", None), ("command-line", row),
+        ]  # fmt: skip
+        assert {(each.object_repr, each.get_change_message()) for each in entries} == {
+            ("example.org", "Asked for a refetch.")
+        }
+
     def test_refuses_what_is_no_domain(self, run: Run) -> None:
         assert run("refetch", "[192.0.2.1]")[0] == 64
+        assert not LogEntry.objects.exists()
 
 
 class TestRefresh:

@@ -62,7 +62,7 @@ def policies(request: HttpRequest) -> Object:
         asked.choice(name, choices)
     asked.choice("sort", listing.SORTS)
     filters, now = listing.Filters.read(asked.query), timezone.now()
-    sort = listing.SORTS[filters.sort]
+    sort = filters.order
     places = {name: _place(asked, name, listing.Cursor.read, sort) for name in ("after", "before")}
     page = listing.page(
         PolicyRecord.objects.defer("policy_text"),

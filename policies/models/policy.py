@@ -175,7 +175,7 @@ class PolicyRecord(models.Model):
             models.Index(fields=["valid_end", "domain"], name="policy_by_end"),
             models.Index(fields=["refresh_due"], name="policy_by_due"),
             models.Index(
-                fields=["outcome_type", "outcome_failure", "-last_use_key", "domain"],
+                fields=["-outcome_type", "-outcome_failure", "-last_use_key", "domain"],
                 name="policy_by_outcome",
             ),
             models.Index(

@@ -48,9 +48,6 @@ VIEW = "policies.view_policyrecord"
 REFETCH = "policies.refetch_policyrecord"
 DELETE = "policies.delete_policyrecord"
 
-ASKED = "Asked for a refetch."
-"""What the log of changes says of it."""
-
 FETCHES_SHOWN = 50
 VERSIONS_SHOWN = 10
 LOG_SHOWN = 20
@@ -89,6 +86,15 @@ class Row:
         """The kinds of its open alerts, in words."""
         kinds = of_bits(self.record.open_alerts or 0)
         return ", ".join(kind.words for kind in Kind if kind in kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the list that sorts it. `query`: so, or the other way around where it does
+    already; `direction`: how it does, as `aria-sort` says it; empty where it does not."""
+
+    query: str
+    direction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +159,12 @@ def index(request: HttpRequest) -> HttpResponse:
     filters, now = listing.Filters.read(request.GET), timezone.now()
     page = listing.page(
         PolicyRecord.objects.defer("policy_text"),
-        listing.SORTS[filters.sort],
+        filters.order,
         filters.conditions(now),
         after=request.GET.get("after", ""),
         before=request.GET.get("before", ""),
         counting=True,
     )
-    order = next(name for name, sort in listing.SORTS.items() if sort.field == page.order)
     rows = _rows(page.rows)
     counts = summary.latest(now)
     return render(
@@ -167,8 +172,8 @@ def index(request: HttpRequest) -> HttpResponse:
         "policies/list.html",
         {
             "filters": filters,
-            "order": order,
             "few": FEW,
+            "instead": _instead(page, filters),
             "tiles": tiles.tiles(counts.counts, filters),
             "counts": counts,
             "chips": tiles.chips(filters),
@@ -183,7 +188,7 @@ def index(request: HttpRequest) -> HttpResponse:
             "first": filters.query() if page.before else "",
             "previous": page.before and f"{filters.query(before=page.before)}",
             "next": page.after and f"{filters.query(after=page.after)}",
-            "sorts": {name: filters.query(sort=name) for name in listing.SORTS},
+            "columns": _columns(page, filters),
             "here": request.get_full_path(),
             "socketmap": settings.MTASTS.socketmap_listen[0],
         },
@@ -253,7 +258,7 @@ def refetch(request: HttpRequest, domain: str) -> HttpResponse:
     record = _find(domain)
     fetch, created = tasks.request_refetch(record.name, _user(request))
     if created:
-        audit.log(_user(request), [record], CHANGE, ASKED)
+        audit.log(_user(request), [record], CHANGE, audit.ASKED)
     if _is_htmx(request):
         return render(
             request,
@@ -272,7 +277,7 @@ def refetch_selected(request: HttpRequest) -> HttpResponse:
     chosen = {text.replace("\0", "") for text in request.POST.getlist("domain")[:SELECTED_LIMIT]}
     records = list(PolicyRecord.objects.defer("policy_text").filter(domain__in=chosen))
     asked = [record for record in records if tasks.request_refetch(record.name, _user(request))[1]]
-    audit.log_each(_user(request), [(record, ASKED) for record in asked], CHANGE)
+    audit.log_each(_user(request), [(record, audit.ASKED) for record in asked], CHANGE)
     queued = len(asked)
     says = _counts(queued, len(records) - queued, len(chosen) - len(records))
     if _is_htmx(request):
@@ -338,6 +343,26 @@ def _matching(
         return f"{page.total:,}"
     number = tiles.number(counts, filters)
     return "" if number is None else f"≈ {number:,}"
+
+
+def _columns(page: listing.Page[PolicyRecord], filters: listing.Filters) -> dict[str, Column]:
+    """By the name of the order."""
+    found = {}
+    for name in listing.COLUMNS:
+        order, query, direction = listing.SORTS[name], filters.query(sort=name), ""
+        if page.order and page.order.field == order.field:
+            direction = "descending" if page.order.descends else "ascending"
+            if page.order == order:
+                query = filters.query(sort=f"-{name}")
+        found[name] = Column(query, direction)
+    return found
+
+
+def _instead(page: listing.Page[PolicyRecord], filters: listing.Filters) -> str:
+    """The name of the order in which rows come instead of the one that is asked for, if so."""
+    if page.order is None or page.order.field == filters.order.field:
+        return ""
+    return next(name for name in listing.COLUMNS if listing.SORTS[name] == page.order)
 
 
 def _rows(records: list[PolicyRecord]) -> list[Row]:

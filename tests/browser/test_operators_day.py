@@ -65,6 +65,17 @@ def test_the_list_is_in_order_and_is_searched_and_filtered(
     expect(page.locator("tr[data-row] th")).to_have_text(
         ["first.order.example", "second.order.example", "third.order.example"]
     )
+    page.get_by_role("columnheader", name="Domain").get_by_role("link").click()
+    expect(page.get_by_role("columnheader", name="Domain")).to_have_attribute(
+        "aria-sort", "descending"
+    )
+    expect(page.locator("tr[data-row] th")).to_have_text(
+        ["third.order.example", "second.order.example", "first.order.example"]
+    )
+    page.get_by_role("columnheader", name="Mode").get_by_role("link").click()
+    expect(page.locator("tr[data-row] th")).to_have_text(
+        ["first.order.example", "third.order.example", "second.order.example"]
+    )
     page.get_by_label("Domain", exact=True).fill("=nobody.order.example")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="No policy matches")).to_be_visible()

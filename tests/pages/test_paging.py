@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from operator import attrgetter
 
 import pytest
 from django.utils import timezone
@@ -21,13 +23,17 @@ THEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def rows() -> list[PolicyRecord]:
-    """Many with the same time of use or the same end, and many that none has used."""
+    """Many with the same time of use, end, mode or outcome, and many that none has used."""
+    outcomes = [("", ""), ("sts", ""), ("sts", "sts-webpki-invalid"), ("no-policy-found", "")]
     uses = [THEN, None, THEN + timedelta(microseconds=1), THEN, None, THEN - timedelta(days=1)]
     rows = [
         making.unsaved(
             f"d{(at * 7) % 23:02}.example",
             last_use=uses[at % len(uses)],
             valid_end=THEN + timedelta(days=at % 3),
+            mode=PolicyRecord.Mode.values[at % 3],
+            outcome_type=outcomes[at % 4][0],
+            outcome_failure=outcomes[at % 4][1],
         )
         for at in range(23)
     ]
@@ -35,15 +41,32 @@ def rows() -> list[PolicyRecord]:
     return list(PolicyRecord.objects.all())
 
 
-IN_ORDER = {
-    "last_use": lambda row: (-(row.last_use or NEVER).timestamp(), row.domain),
-    "domain": lambda row: row.domain,
-    "valid_until": lambda row: (row.valid_end, row.domain),
+def by_use(row: PolicyRecord) -> tuple[float, str]:
+    return -(row.last_use or NEVER).timestamp(), row.domain
+
+
+def failed_first(rows: list[PolicyRecord]) -> list[PolicyRecord]:
+    by_outcome = attrgetter("outcome_type", "outcome_failure")
+    return sorted(sorted(rows, key=by_use), key=by_outcome, reverse=True)
+
+
+IN_ORDER: dict[str, Callable[[list[PolicyRecord]], list[PolicyRecord]]] = {
+    "last_use": lambda rows: sorted(rows, key=by_use),
+    "domain": lambda rows: sorted(rows, key=attrgetter("domain")),
+    "mode": lambda rows: sorted(rows, key=lambda row: (row.mode, *by_use(row))),
+    "outcome": failed_first,
+    "valid_until": lambda rows: sorted(rows, key=attrgetter("valid_end", "domain")),
 }
 
 
+def sorted_domains(rows: list[PolicyRecord], name: str) -> list[str]:
+    """The domains in the order of this name; with a "-" before it they come from the other end."""
+    domains = making.domains(IN_ORDER[name.removeprefix("-")](rows))
+    return domains[::-1] if name.startswith("-") else domains
+
+
 def test_every_order_is_tried_here() -> None:
-    assert set(IN_ORDER) == set(listing.SORTS)
+    assert {*IN_ORDER, *(f"-{name}" for name in IN_ORDER)} == set(listing.SORTS)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 22, 23, 24])
@@ -51,7 +74,7 @@ def test_every_order_is_tried_here() -> None:
 def test_pages_forward_and_back_show_every_row_once_in_order(
     name: str, size: int, rows: list[PolicyRecord]
 ) -> None:
-    sort, expected = listing.SORTS[name], making.domains(sorted(rows, key=IN_ORDER[name]))
+    sort, expected = listing.SORTS[name], sorted_domains(rows, name)
     forward = [listing.page(PolicyRecord.objects.all(), sort, size=size)]
     while forward[-1].after:
         forward.append(
@@ -68,7 +91,7 @@ def test_pages_forward_and_back_show_every_row_once_in_order(
 
 @pytest.mark.parametrize("name", listing.SORTS)
 def test_a_row_that_goes_meanwhile_loses_no_other(name: str, rows: list[PolicyRecord]) -> None:
-    sort, expected = listing.SORTS[name], making.domains(sorted(rows, key=IN_ORDER[name]))
+    sort, expected = listing.SORTS[name], sorted_domains(rows, name)
     first = listing.page(PolicyRecord.objects.all(), sort, size=5)
     PolicyRecord.objects.filter(domain=first.rows[-1].domain).delete()
     second = listing.page(PolicyRecord.objects.all(), sort, after=first.after, size=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -60,9 +61,7 @@ def statements(query: dict[str, str], *, after: str = "") -> list[str]:
     filters = listing.Filters.read(query)
     conditions = filters.conditions(timezone.now())
     with CaptureQueriesContext(connection) as captured:
-        listing.page(
-            PolicyRecord.objects.all(), listing.SORTS[filters.sort], conditions, after=after
-        )
+        listing.page(PolicyRecord.objects.all(), filters.order, conditions, after=after)
     return [each["sql"] for each in captured]
 
 
@@ -84,8 +83,10 @@ def test_many_rows_are_read_in_order(
     query: dict[str, str], sort: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(narrowing, "FEW", -1)
-    key = "d00" if sort == "domain" else timezone.now()
-    after = str(listing.Cursor(key, "d00"))
+    row = {"domain": "d00", "mode": "none", "outcome_type": "sts", "outcome_failure": ""}
+    times = dict.fromkeys(("last_use_key", "valid_end"), timezone.now())
+    order = listing.Filters.read(query | {"sort": sort}).order
+    after = str(listing.Cursor.at(SimpleNamespace(**row, **times), order))
     for sql in statements(query | {"sort": sort}) + statements(query | {"sort": sort}, after=after):
         plan = plans.explain(sql)
         assert not plan.reads_a_whole_table, plan
@@ -111,10 +112,8 @@ def test_both_ways_show_the_same(
 ) -> None:
     monkeypatch.setattr(narrowing, "FEW", few)
     filters, now = listing.Filters.read(query | {"sort": sort}), timezone.now()
-    order = listing.SORTS[sort]
-    expected = filters.apply(PolicyRecord.objects.all(), now).order_by(
-        f"-{order.field}" if order.descending else order.field, "domain"
-    )
+    order = filters.order
+    expected = filters.apply(PolicyRecord.objects.all(), now).order_by(*order.columns)
     found, after, first = [], "", True
     while after or first:
         page = listing.page(
@@ -161,7 +160,13 @@ def test_a_part_of_many_names_is_looked_for_in_order(
         ({"mode": "enforce", "state": "valid"}, "last_use", "last_use_key"),
         ({"state": "valid"}, "last_use", "last_use_key"),
         ({"state": "failing"}, "domain", "domain"),
+        ({"state": "failing"}, "-last_use", "last_use_key"),
+        ({"state": "failing"}, "mode", "last_use_key"),
+        ({"state": "expired"}, "-outcome", "valid_end"),
+        ({"state": "valid"}, "outcome", "outcome_type"),
+        ({"mode": "none"}, "outcome", "last_use_key"),
         ({"q": "d0*"}, "valid_until", "valid_end"),
+        ({"q": "d0*"}, "mode", "mode"),
         ({"q": "d0*", "mode": "enforce"}, "domain", "domain"),
     ],
 )
@@ -172,11 +177,29 @@ def test_many_rows_of_a_large_table_come_in_an_order_that_finds_them(
     monkeypatch.setattr(narrowing, "FEW", -1)
     conditions = listing.Filters.read(query).conditions(timezone.now())
     asked = listing.SORTS[sort]
-    assert listing.page(PolicyRecord.objects.all(), asked, conditions).order == asked.field
+    assert listing.page(PolicyRecord.objects.all(), asked, conditions).order == asked
     monkeypatch.setattr(narrowing, "SMALL", 0)
-    assert listing.page(PolicyRecord.objects.all(), asked, conditions).order == order
+    shown = listing.page(PolicyRecord.objects.all(), asked, conditions).order
+    assert shown is not None
+    assert shown.field == order
     html = as_("viewer").get("/policies/", query | {"sort": sort}).content.decode()
     assert ("too many to sort them in that way" in html) == (order != asked.field)
+
+
+@pytest.mark.parametrize(
+    ("query", "sort"),
+    [({"mode": "enforce"}, "mode"), ({"outcome": "sts"}, "outcome")],
+)
+@pytest.mark.usefixtures("rows")
+def test_rows_of_one_mode_or_outcome_come_by_their_use(
+    query: dict[str, str], sort: str, monkeypatch: pytest.MonkeyPatch, as_: As
+) -> None:
+    monkeypatch.setattr(narrowing, "FEW", -1)
+    monkeypatch.setattr(narrowing, "SMALL", 0)
+    for asked, order in ((sort, "last_use"), (f"-{sort}", "-last_use")):
+        assert listing.Filters.read(query | {"sort": asked}).order == listing.SORTS[order]
+        html = as_("viewer").get("/policies/", query | {"sort": asked}).content.decode()
+        assert "too many to sort them in that way" not in html
 
 
 @pytest.mark.usefixtures("rows")
@@ -184,7 +207,7 @@ def test_few_rows_of_a_large_table_come_in_any_order(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(narrowing, "SMALL", 0)
     conditions = listing.Filters.read({"state": "backoff"}).conditions(timezone.now())
     for sort in listing.SORTS.values():
-        assert listing.page(PolicyRecord.objects.all(), sort, conditions).order == sort.field
+        assert listing.page(PolicyRecord.objects.all(), sort, conditions).order == sort
 
 
 NOW = timezone.now()

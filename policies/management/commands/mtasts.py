@@ -15,16 +15,17 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from django.contrib.admin.models import CHANGE
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
 
-from policies import cache, exports, fetches, mxcheck, occupancy, outcomes, refresh, schema
+from policies import audit, cache, exports, fetches, mxcheck, occupancy, outcomes, refresh, schema
 from policies.management import moving
 from policies.management.exceptions import Exceptions
 from policies.management.looking_back import LookingBack
 from policies.models import Fetch, PolicyRecord
-from policies.mtasts import Policy, parse_domain
+from policies.mtasts import Domain, Policy, parse_domain
 from policies.mtasts.errors import DomainNameError
 
 EX_USAGE = 64
@@ -129,6 +130,7 @@ class Command(BaseCommand):
             name = parse_domain(domain)
         except DomainNameError as error:
             return self._refuse(domain, error)
+        self._note_refetch(name)
         fetch = fetches.finish(fetches.started(name), cache.refetch(name))
         mxcheck.renew(name)
         if as_json:
@@ -146,6 +148,14 @@ class Command(BaseCommand):
             ]
             self.stdout.write(f"{name.ascii}: {', '.join(filter(None, notes))}")
         return EX_TEMPFAIL if fetch.outcome == Fetch.Outcome.FAILED else 0
+
+    def _note_refetch(self, name: Domain) -> None:
+        """In the log of what people did."""
+        row = PolicyRecord.objects.defer("policy_text").filter(domain=name.unicode).first()
+        if row is not None:
+            audit.log(None, [row], CHANGE, audit.ASKED)
+        else:
+            audit.log_about(None, PolicyRecord, name.unicode, CHANGE, audit.ASKED)
 
     def refresh(self, *, json: bool, **_: Any) -> int:
         counts = refresh.run()
