@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 
 from policies.api import views as api
 from policies.views import (
+    actions,
     alerts,
     audit,
     bulk,
@@ -18,6 +19,7 @@ from policies.views import (
     jobs,
     outcomes,
     policies,
+    policy,
     setup,
     status,
     trouble,
@@ -43,7 +45,7 @@ app_name = "policies"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="policies:list"), name="home"),
     path("policies/", policies.index, name="list"),
-    path("policies/refetch/", policies.refetch_selected, name="refetch-selected"),
+    path("policies/refetch/", actions.refetch_selected, name="refetch-selected"),
     path("policies/changed/", policies.changed, name="changed"),
     path("policies/bulk/<action:action>/", bulk.act, name="bulk"),
     path("policies/export.csv", bulk.export, {"kind": "csv"}, name="export-csv"),
@@ -52,11 +54,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("jobs/resume/", jobs.resume, name="jobs-resume"),
     path("jobs/<int64:pk>/stop/", jobs.stop, name="job-stop"),
     path("audit/", audit.index, name="audit"),
-    path("policies/<str:domain>/", policies.detail, name="detail"),
+    path("policies/<str:domain>/", policy.detail, name="detail"),
     path("policies/<str:domain>/row/", policies.row, name="row"),
-    path("policies/<str:domain>/refetch/", policies.refetch, name="refetch"),
-    path("policies/<str:domain>/probe/", policies.probe, name="probe"),
-    path("policies/<str:domain>/delete/", policies.delete, name="delete"),
+    path("policies/<str:domain>/refetch/", actions.refetch, name="refetch"),
+    path("policies/<str:domain>/probe/", actions.probe, name="probe"),
+    path("policies/<str:domain>/delete/", actions.delete, name="delete"),
     path("alerts/", alerts.index, name="alerts"),
     path("alerts/<int64:pk>/", alerts.detail, name="alert"),
     path("alerts/<int64:pk>/acknowledge/", alerts.acknowledge, name="acknowledge"),

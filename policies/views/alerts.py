@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from policies import alert_listing, audit
 from policies.alerts import outbox
 from policies.models import Alert, PolicyRecord
-from policies.views.policies import VIEW
+from policies.views.common import VIEW
 
 ACKNOWLEDGE = "policies.acknowledge_alert"
 

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from policies.listing import PAGE, row_number
-from policies.views.policies import VIEW
+from policies.views.common import VIEW
 
 
 @require_safe

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.models import ADDITION, DELETION
@@ -20,13 +19,8 @@ from policies import audit, cache, exports, listing, questions, tasks
 from policies.models import PolicyRecord
 from policies.querysets import PolicyRecordQuerySet
 from policies.questions import Question
-from policies.views.policies import (
-    DELETE,
-    REFETCH,
-    SELECTED_LIMIT,
-    VIEW,
-    refetch_selected,
-)
+from policies.views.actions import SELECTED_LIMIT, refetch_selected
+from policies.views.common import DELETE, REFETCH, VIEW, user_of
 
 DELETED_AT_ONCE = 10_000
 """More are not deleted by one click: who means them narrows the filters."""
@@ -90,7 +84,7 @@ def act(request: HttpRequest, action: str) -> HttpResponse:
             " Nothing was deleted: narrow the filters.",
         )
         return _back(choice)
-    question = questions.read(asked, _user(request).pk, choice.about(action))
+    question = questions.read(asked, user_of(request).pk, choice.about(action))
     if question is None:
         return _ask(request, action, choice)
     return _answered(request, action, choice, question)
@@ -143,7 +137,7 @@ def _ask(request: HttpRequest, action: str, choice: Choice, *, grown_from: int =
         "back": _address(choice),
         "grown_from": grown_from,
         "already": choice.records.filter(job__isnull=False).count(),
-        "question": questions.ask(_user(request).pk, about, count),
+        "question": questions.ask(user_of(request).pk, about, count),
     }
     return render(request, "policies/bulk.html", context)
 
@@ -172,8 +166,8 @@ def _refetch(request: HttpRequest, choice: Choice, question: Question) -> None:
     if not choice.records.filter(job=None).exists():
         messages.warning(request, f"Refetch: {count:,} queued already; nothing was added.")
         return
-    job = tasks.request_refetch_of_many(choice.records, _description(choice), _user(request))
-    audit.log(_user(request), [job], ADDITION, f"Refetch of {job.total} policies.")
+    job = tasks.request_refetch_of_many(choice.records, _description(choice), user_of(request))
+    audit.log(user_of(request), [job], ADDITION, f"Refetch of {job.total} policies.")
     parts = [f"{job.total:,} queued as job {job.pk}"]
     if count > job.total:
         parts.append(f"{count - job.total:,} queued already")
@@ -183,7 +177,7 @@ def _refetch(request: HttpRequest, choice: Choice, question: Question) -> None:
 
 
 def _delete(request: HttpRequest, records: list[PolicyRecord], question: Question) -> None:
-    audit.log(_user(request), records, DELETION, "Deleted with others from the list.")
+    audit.log(user_of(request), records, DELETION, "Deleted with others from the list.")
     deleted = cache.delete([record.domain for record in records])
     skipped = question.count - deleted
     says = f"Forgotten: {deleted:,} {'policy' if deleted == 1 else 'policies'}."
@@ -203,8 +197,3 @@ def _address(choice: Choice) -> str:
 
 def _back(choice: Choice) -> HttpResponseRedirect:
     return HttpResponseRedirect(_address(choice), status=303)
-
-
-def _user(request: HttpRequest) -> Any:
-    """Whoever asks; nobody without a login comes so far."""
-    return request.user

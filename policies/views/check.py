@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -22,7 +21,7 @@ from policies.check import kept, runs
 from policies.check.findings import Finding, Stage
 from policies.models import PolicyRecord
 from policies.mtasts import Domain, DomainNameError, parse_domain
-from policies.views.policies import REFETCH
+from policies.views.common import REFETCH, user_of
 
 TYPED_LIMIT = 300
 """Characters of what was typed that are given back; a domain name has fewer."""
@@ -47,7 +46,7 @@ def index(request: HttpRequest) -> HttpResponse:
     try:
         name, now = parse_domain(typed), timezone.now()
         row = PolicyRecord.objects.filter(domain=name.unicode).first()
-        run = runs.start(name, kept(row, now, exceptions.current(now)), _user(request).pk)
+        run = runs.start(name, kept(row, now, exceptions.current(now)), user_of(request).pk)
     except DomainNameError as error:
         return _page(request, typed=typed, error=f"This is no domain name: {error}.")
     except ValueError as error:  # of the trusted roots, which may have gone since the start
@@ -66,7 +65,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @permission_required(REFETCH, raise_exception=True)
 def result(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """`/check/<id>/`: a check as far as it has come; asks for itself again until it has ended."""
-    run = runs.find(str(run_id), _user(request).pk)
+    run = runs.find(str(run_id), user_of(request).pk)
     if run is None:
         return _page(
             request,
@@ -107,14 +106,14 @@ def store(request: HttpRequest) -> HttpResponse:
             typed=request.POST.get("domain", ""),
             error=f"Nothing was stored. This is no domain name: {error}.",
         )
-    fetch, created = tasks.request_refetch(name, _user(request))
+    fetch, created = tasks.request_refetch(name, user_of(request))
     if created:
         says = "Asked for a fetch, to store the policy."
         row = PolicyRecord.objects.filter(domain=name.unicode).only("domain").first()
         if row is not None:
-            audit.log(_user(request), [row], CHANGE, says)
+            audit.log(user_of(request), [row], CHANGE, says)
         else:
-            audit.log_about(_user(request), PolicyRecord, name.unicode, ADDITION, says)
+            audit.log_about(user_of(request), PolicyRecord, name.unicode, ADDITION, says)
     said = "is queued" if created else f"is {fetch.state} already; nothing was added"
     messages.success(request, f"The fetch of {name.both} {said}.")
     return HttpResponseRedirect(f"{reverse('policies:fetches')}?domain={name.ascii}", status=303)
@@ -137,8 +136,3 @@ def _lines(run: runs.Run) -> list[Line]:
 
 def _address(run_id: str, name: Domain) -> str:
     return f"{reverse('policies:check-result', args=[run_id])}?domain={name.ascii}"
-
-
-def _user(request: HttpRequest) -> Any:
-    """Whoever asks; nobody without a login comes so far."""
-    return request.user

@@ -16,7 +16,7 @@ from policies.models import Fetch, PolicyRecord
 from policies.mtasts import DomainNameError, parse_domain
 from policies.tlsrpt import words
 from policies.views import jobs
-from policies.views.policies import VIEW
+from policies.views.common import VIEW
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from policies import audit, jobs, leases
 from policies.models import Job
-from policies.views.policies import REFETCH, VIEW
+from policies.views.common import REFETCH, VIEW
 
 SHOWN = 5
 """Jobs of the past beside those that run."""

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from policies import status
 from policies.status import State
-from policies.views.policies import VIEW
+from policies.views.common import VIEW
 
 
 @require_safe

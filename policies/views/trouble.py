@@ -15,7 +15,7 @@ from policies.listing import PAGE
 from policies.mtasts import DomainNameError, parse_domain
 from policies.tiles import Tile
 from policies.trouble import Found, Kind, Trouble
-from policies.views.policies import VIEW
+from policies.views.common import VIEW
 
 
 @dataclass(frozen=True, slots=True)
