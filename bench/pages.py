@@ -46,8 +46,9 @@ INTRODUCTION = (
     " policies and fetches and with {count:,}, in milliseconds, middleware and templates included."
     " A page is to take {limit:.0f} ms at most, and {ratio} times as long as with {few:,} rows,"
     " where those fill a page; {part:.0f} ms where SQLite looks for a part of a name. Of all"
-    " filters in all orders the slowest is shown. A tick with nothing due is to take {tick:.0f} ms"
-    " for all of it that looks at the policies. “Over” is said of what misses its bar."
+    " filters in all orders the slowest is shown, which has no bar. A tick with nothing due is to"
+    " take {tick:.0f} ms for all of it that looks at the policies. “Over” is said of what misses its"
+    " bar."
 )
 
 PAGE = ROOT / "docs" / "benchmarks-pages.md"
@@ -86,7 +87,7 @@ def measured(settings: dict[str, str], count: int) -> list[Timed]:
 def _is_over(row: Timed, vendor: str) -> bool:
     if row.name == ALL_PARTS:
         return row.many > TICK_LIMIT
-    if row.name.startswith(TICK):
+    if row.name.startswith((TICK, IN_ORDER)):
         return False
     if row.name.startswith("part"):
         return row.many > (PART_LIMIT if vendor == "SQLite" else LIMIT)
