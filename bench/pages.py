@@ -47,8 +47,8 @@ INTRODUCTION = (
     " A page is to take {limit:.0f} ms at most, and {ratio} times as long as with {few:,} rows,"
     " where those fill a page; {part:.0f} ms where SQLite looks for a part of a name. Of all"
     " filters in all orders the slowest is shown, which has no bar. A tick with nothing due is to"
-    " take {tick:.0f} ms for all of it that looks at the policies. “Over” is said of what misses its"
-    " bar."
+    " take {tick:.0f} ms for all of it that looks at the policies. “Over” is said of what misses"
+    " its bar."
 )
 
 PAGE = ROOT / "docs" / "benchmarks-pages.md"
