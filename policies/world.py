@@ -148,6 +148,11 @@ def limited(slot: Slot) -> World:
 
 @cache
 def _from_environment(environment: Environment, slot: Slot = no_limit) -> World:
+    return real(*clients(environment, slot))
+
+
+def clients(environment: Environment, slot: Slot = no_limit) -> tuple[Resolver, PolicyFetcher]:
+    """What speaks DNS and HTTPS as the settings say. Raises ValueError where no root is trusted."""
     resolver = Resolver(tuple(map(str, environment.nameservers)), timeout=environment.dns_timeout)
     fetcher = PolicyFetcher(
         resolver,
@@ -159,4 +164,4 @@ def _from_environment(environment: Environment, slot: Slot = no_limit) -> World:
         contact=environment.contact or None,
         slot=slot,
     )
-    return real(resolver, fetcher)
+    return resolver, fetcher

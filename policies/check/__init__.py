@@ -20,17 +20,18 @@ from policies.check.telling import Tell, Teller
 from policies.check.verdict import Found, report
 from policies.decide import Cached
 from policies.mtasts import Domain, Mode, Policy, Record
-from policies.mtasts.dns import Resolver
 from policies.mtasts.errors import MTASTSError
-from policies.mtasts.https import PolicyFetcher
 from policies.socketmap.dane import DaneCheck, Verdict
 from policies.socketmap.domainfile import DomainFile
 from policies.socketmap.exceptions import Rules, may_allow
+from policies.world import clients
 
 if TYPE_CHECKING:
     from mtastsweb.environment import Environment, OnDNSError
     from policies.decide import Fetched
     from policies.models import PolicyRecord
+    from policies.mtasts.dns import Resolver
+    from policies.mtasts.https import PolicyFetcher
 
 REMEMBERED = timedelta(days=30)
 """How long an enforce policy that has ended still calls for care where DNS fails."""
@@ -54,17 +55,7 @@ def tools(environment: Environment) -> Tools:
 
     Raises ValueError where no root is trusted.
     """
-    nameservers = tuple(map(str, environment.nameservers))
-    resolver = Resolver(nameservers, timeout=environment.dns_timeout)
-    fetcher = PolicyFetcher(
-        resolver,
-        port=environment.policy_port,
-        timeout=environment.fetch_timeout,
-        ca_file=str(environment.ca_file) if environment.ca_file else None,
-        allow_private=environment.allow_private_addresses,
-        proxy=environment.proxy,
-        contact=environment.contact or None,
-    )
+    resolver, fetcher = clients(environment)
     listed = environment.dane_domains_file
     dane = DaneCheck(resolver, environment.socketmap_dane, DomainFile(listed) if listed else None)
     # A TXT query, a fetch and a look at DANE, each with a deadline of its own.
