@@ -181,8 +181,8 @@ def _work(world: _World, at: float, budget: int, place: int) -> int:
 
 def _fetch(row: _Row, at: float, failing: float) -> None:
     """Plan the row's next time as the product does."""
-    from policies.refresh import LATE
     from policies.rows import refresh_due, retry_due
+    from policies.turns import LATE
 
     now = START + timedelta(seconds=at)
     if random.random() < failing:

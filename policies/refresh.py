@@ -1,9 +1,10 @@
 """The periodic refresh: each policy in use is fetched anew well before it ends.
 
-A round claims rows that are due in the database, works them in threads that do network only, and
-saves what came of them in batches, from the one thread that began it. A host that is slow holds a
-thread of its own and nothing else; rows that find no place at their policy host's address hold
-none (`policies.crew`). A bulk refetch marks its rows with a job, and the same loop works them.
+A round claims rows that are due in the database, works them (`policies.turns`) in threads that do
+network only, and saves what came of them in batches (`policies.saving`), from the one thread that
+began it. A host that is slow holds a thread of its own and nothing else; rows that find no place at
+their policy host's address hold none (`policies.crew`). A bulk refetch marks its rows with a job,
+and the same loop works them.
 """
 
 from __future__ import annotations
@@ -11,40 +12,23 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
-from functools import cache
+from datetime import timedelta
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 
-from mtastsweb import requestid
-from policies import (
-    alerts,
-    claiming,
-    fetches,
-    history,
-    jobs,
-    leases,
-    metrics,
-    mxcheck,
-    outcomes,
-    rows,
-    world,
-)
-from policies.alerts import judge, sighting
-from policies.crew import Crew, GivenBack, NoPlace
-from policies.decide import BACKOFF, NEEDS_FETCH, Answer, NeedsFetch, Store, decide, decide_refresh
-from policies.inserting import insert
-from policies.models import Fetch, PolicyRecord
-from policies.mtasts.errors import FetchError, first_error
-from policies.politeness import REASON, Places
+from policies import claiming, jobs, leases, world
+from policies.crew import Crew, GivenBack
+from policies.politeness import Places
+from policies.saving import Counts, save, save_late
+from policies.turns import Turn, Worked, take
 
 if TYPE_CHECKING:
-    from policies.decide import Fetched, Look
+    from datetime import datetime
+
+    from policies.models import PolicyRecord
     from policies.world import World
 
 log = logging.getLogger(__name__)
@@ -70,11 +54,6 @@ GRACE = 5.0
 
 SLACK = timedelta(seconds=30)
 
-LATE = timedelta(hours=1)
-"""Overdue by so much: the round is catching up, and plans the next time loosely."""
-
-COLUMNS = (*rows.STORED, *rows.OUTCOME)
-
 Stopping = Callable[[], bool]
 """Whether the process is asked to stop."""
 
@@ -82,51 +61,6 @@ Stopping = Callable[[], bool]
 def never() -> bool:
     """For those who are not asked to stop."""
     return False
-
-
-@dataclass
-class Counts:
-    """What a round did. `due` is the sum of those after it."""
-
-    deleted: int = 0
-    due: int = 0
-    refreshed: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    failed: int = 0
-
-    def __str__(self) -> str:
-        return " ".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
-
-
-@dataclass(slots=True)
-class Turn:
-    """A claimed row that waits for its turn. `look`: what DNS said, once it was asked."""
-
-    row: PolicyRecord
-    look: Look | None = None
-    started: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Worked:
-    """A row after its turn, not saved. Without an answer something of ours broke."""
-
-    row: PolicyRecord
-    job: int | None = None
-    answer: Answer | None = None
-    fetch: Fetch | None = None
-    seen: outcomes.Seen | None = None
-    version: history.Found | None = None
-    sighting: alerts.Sighting | None = None
-
-    @property
-    def is_removed(self) -> bool:
-        return self.answer is not None and self.answer.store is Store.DELETE
-
-    @property
-    def is_stored(self) -> bool:
-        return self.answer is not None and self.answer.store in {Store.POLICY, Store.EDIT}
 
 
 def tick(
@@ -228,7 +162,7 @@ class _Round:
         self._end = self._began + bound
         self._most = settings.MTASTS.refresh_threads
         self._crew: Crew[Turn, Worked] = Crew(
-            lambda turn: _worked(turn, outside, places), self._most, places=places, late=_save_late
+            partial(take, outside=outside, places=places), self._most, places=places, late=save_late
         )
         self._allowance = Allowance(settings.MTASTS.refresh_rate)
         self._done: list[Worked] = []
@@ -291,210 +225,7 @@ class _Round:
 
     def _save(self) -> None:
         batch, self._done = self._done[:BATCH], self._done[BATCH:]
-        _save(batch, self._counts, self._jobs)
+        save(batch, self._counts, self._jobs)
         self._saved = time.monotonic()
         if self._jobs.is_stopped:
             self._end = self._saved
-
-
-def _save(batch: list[Worked], counts: Counts, progress: jobs.Progress) -> None:
-    """Write what came of some rows, but for those that someone else changed meanwhile."""
-    try:
-        _write(batch, progress)
-    except (DataError, IntegrityError):
-        progress.forget()
-        if len(batch) == 1:
-            _put_off(batch[0], counts, progress)
-            return
-        # One that the database refuses must not take the others with it, nor end the round.
-        for worked in batch:
-            _save([worked], counts, progress)
-        return
-    for worked in batch:
-        _count(worked, counts)
-
-
-def _put_off(worked: Worked, counts: Counts, progress: jobs.Progress) -> None:
-    """What came of this row cannot be written: no more is than that it is tried again later."""
-    log.exception("refresh not saved", extra={"domain": worked.row.domain})
-    broken = Worked(worked.row, worked.job)
-    broken.row.refresh_due = world.default().now() + BACKOFF
-    with transaction.atomic():
-        _end_jobs([broken], progress)
-        PolicyRecord.objects.write_claimed([broken.row], ["refresh_due"])
-        progress.write()
-    _count(broken, counts)
-
-
-def _write(batch: list[Worked], progress: jobs.Progress) -> None:
-    # In one order everywhere, or two who write many rows wait for each other.
-    batch.sort(key=lambda worked: worked.row.domain)
-    gone = [worked.row for worked in batch if worked.is_removed]
-    kept = [worked.row for worked in batch if not worked.is_removed]
-    with transaction.atomic():
-        told = _still_ours([each for each in batch if each.version or each.sighting])
-        _end_jobs(batch, progress)
-        _name_requesters(batch)
-        PolicyRecord.objects.write_claimed(kept, COLUMNS)
-        history.save([worked.version for worked in told if worked.version is not None])
-        # Other patterns, or an operator's wish: whether the mail hosts fit is to be asked anew.
-        anew = [each.row.domain for each in told if each.version is not None]
-        anew += [each.row.domain for each in batch if each.job]
-        if anew:
-            mxcheck.hasten(anew)
-        PolicyRecord.objects.filter(
-            pk__in={row.pk for row in gone}, claim__in={row.claim for row in gone}
-        ).delete()
-        if gone:
-            left = PolicyRecord.objects.filter(pk__in=[row.pk for row in gone]).order_by()
-            still = set(left.values_list("pk", flat=True))
-            history.end([row for row in gone if row.pk not in still], world.default().now())
-        insert([worked.fetch for worked in batch if worked.fetch is not None])
-        alerts.note([worked.sighting for worked in told if worked.sighting is not None])
-        outcomes.record(worked.seen for worked in batch if worked.seen is not None)
-        progress.write()
-
-
-def _still_ours(batch: list[Worked]) -> list[Worked]:
-    """Those whose claim holds: of the others somebody else has told by now what is known."""
-    if not batch:
-        return []
-    claimed = PolicyRecord.objects.filter(pk__in=[worked.row.pk for worked in batch])
-    claims = dict(claimed.locked().values_list("pk", "claim"))
-    return [worked for worked in batch if claims.get(worked.row.pk) == worked.row.claim]
-
-
-def _end_jobs(batch: list[Worked], progress: jobs.Progress) -> None:
-    """Take the marks of jobs off these rows, and count them.
-
-    A mark that came while the row was worked for something else stays: the row has its turn yet.
-    Where the claim is lost, somebody else works the row, and counts it.
-    """
-    groups: defaultdict[tuple[int | None, bool], list[PolicyRecord]] = defaultdict(list)
-    for worked in batch:
-        groups[worked.job, not (worked.is_stored or worked.is_removed)].append(worked.row)
-    for (job, failed), ended in groups.items():
-        number = len(ended)
-        if job is not None:
-            number = PolicyRecord.objects.filter(
-                pk__in=[row.pk for row in ended], claim__in={row.claim for row in ended}, job=job
-            ).update(job=None)
-        progress.ended(job, number, failed=failed)
-
-
-def _name_requesters(batch: list[Worked]) -> None:
-    """The fetches of a job were asked for by whoever asked for the job."""
-    users = jobs.requesters({worked.job for worked in batch if worked.job is not None})
-    for worked in batch:
-        if worked.job is not None and worked.fetch is not None:
-            worked.fetch.requested_by_id = users.get(worked.job)
-
-
-def _save_late(worked: Worked) -> None:
-    """What a thread does whose round is over: it saves by itself, with a connection of its own."""
-    try:
-        _save([worked], Counts(), jobs.Progress())
-    except DatabaseError:
-        log.exception("late result not saved", extra={"domain": worked.row.domain})
-    finally:
-        connection.close()
-
-
-def _count(worked: Worked, counts: Counts) -> None:
-    outcome = _outcome(worked)
-    setattr(counts, outcome, getattr(counts, outcome) + 1)
-    metrics.refreshed(outcome)
-
-
-def _outcome(worked: Worked) -> str:
-    """The field of `Counts` that it adds to."""
-    if worked.fetch is not None and worked.fetch.outcome == Fetch.Outcome.REMOVED:
-        return "removed"
-    if not worked.is_stored:
-        return "failed"
-    if worked.fetch is not None and worked.fetch.changed:
-        return "refreshed"
-    return "unchanged"
-
-
-def _worked(turn: Turn, outside: World, places: Places | None) -> Worked:
-    try:
-        with requestid.for_job(turn.row.job):
-            return work(turn, outside, places)
-    except NoPlace:
-        raise
-    except Exception:
-        # One row that breaks us must not end the round; it is tried again later.
-        # By its name as stored: that it is no domain name may be what broke.
-        log.exception("refresh broke", extra={"domain": turn.row.domain})
-        _plan_retry(turn.row, outside.now())
-        job, turn.row.job = turn.row.job, None
-        return Worked(turn.row, job)
-
-
-def work(turn: Turn, outside: World, places: Places | None = None) -> Worked:
-    """Ask DNS and the policy host about a row, and make it say what came of it. No database.
-
-    Raises NoPlace where the policy host's address has too many connections of ours.
-    """
-    row = turn.row
-    name = row.name
-    turn.started = turn.started or outside.now()
-    turn.look = turn.look or outside.look(name).look
-    fetched = None
-    now = outside.now()
-    answer = _decide(row, turn.look, None, now)
-    if answer is NEEDS_FETCH:
-        fetched = outside.fetch(name)
-        if places and isinstance(fetched, FetchError) and fetched.reason == REASON:
-            raise NoPlace(places.refused)
-        now = outside.now()
-        answer = _decide(row, turn.look, fetched, now)
-    assert answer is not NEEDS_FETCH  # noqa: S101 - it has what it needs
-    error = first_error(fetched, turn.look if fetched is None else None)
-    changed = rows.is_change(row, answer, fetched)
-    source = Fetch.Source.REFRESH if row.job is None else Fetch.Source.OPERATOR
-    version = history.version(row, row.domain, answer, fetched, source, now)
-    sighted = sighting.of(row, name, turn.look, fetched, source, now)
-    _keep(row, answer, fetched, now)
-    job, row.job = row.job, None
-    fetch = fetches.ended(name, source, turn.started, now, answer, error, changed)
-    seen = outcomes.Seen(
-        answer.result,
-        now,
-        source=outcomes.Source.REFRESH if job is None else outcomes.Source.OPERATOR,
-        resolver=answer.error is not None,
-    )
-    return Worked(row, job, answer, fetch, seen, version, sighted)
-
-
-def _decide(
-    row: PolicyRecord, look: Look, fetched: Fetched | None, now: datetime
-) -> Answer | NeedsFetch:
-    ascii_name = row.name.ascii
-    if row.job is not None:
-        return decide(ascii_name, rows.cached(row, now), look, fetched, now, force=True)
-    held, valid = rows.snapshot(row), row.is_valid(now)
-    return decide_refresh(ascii_name, held, look, fetched, now, valid=valid)
-
-
-def _keep(row: PolicyRecord, answer: Answer, fetched: Fetched | None, now: datetime) -> None:
-    overdue = row.refresh_due is None or now - row.refresh_due > LATE
-    rows.keep(row, answer, fetched, now)
-    if answer.error is None:
-        rows.set_outcome(row, answer.result, now)
-    if answer.store in {Store.HOLD, Store.USE, Store.NOTHING} and not row.backoff:
-        _plan_retry(row, now)
-    elif overdue and not row.backoff:
-        # What comes late together, after an import or a week switched off, must not stay so.
-        row.refresh_due = rows.refresh_due(row.max_age, now, loosely=True)
-
-
-def _plan_retry(row: PolicyRecord, now: datetime) -> None:
-    row.failures += 1
-    row.refresh_due = rows.retry_due(row.failures, row.valid_end, now)
-    if row.failing_since is not None:
-        # Once more when it has failed for so long that it is to be told.
-        told = judge.failing_from(row.failing_since, row.valid_end)
-        if told > now:
-            row.refresh_due = min(row.refresh_due, max(told, now + BACKOFF))

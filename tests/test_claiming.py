@@ -11,11 +11,11 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from mtastsweb import requestid
-from policies import cache, claiming, holders, jobs, refresh, rows, world
+from policies import cache, claiming, holders, jobs, refresh, rows, saving, turns, world
 from policies.models import Fetch, Job, PolicyRecord, PolicyVersion
 from policies.mtasts.errors import FetchError
 from policies.politeness import Places
-from policies.refresh import Counts
+from policies.saving import Counts
 from tests.worlds import ENFORCE, NOON, TESTING, Script, policy
 
 pytestmark = pytest.mark.django_db
@@ -205,9 +205,9 @@ class TestCrowdedAddresses:
         cached("a.example")
         script.publish()
         job = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
-        worked = refresh.work(refresh.Turn(*claiming.claim(1, NOON, MINUTE)), script.world)
+        worked = turns.work(turns.Turn(*claiming.claim(1, NOON, MINUTE)), script.world)
         cache.refetch("a.example", outside=script.world)
-        refresh._save([worked], Counts(), jobs.Progress())
+        saving.save([worked], Counts(), jobs.Progress())
         refresh.run()
         job.refresh_from_db()
         assert (job.total, job.done, job.state) == (1, 1, "done")
@@ -270,9 +270,9 @@ class TestJobs:
     ) -> None:
         cached("a.example", refresh_due=NOON)
         script.publish()
-        worked = refresh.work(refresh.Turn(*claiming.claim(1, NOON, MINUTE)), script.world)
+        worked = turns.work(turns.Turn(*claiming.claim(1, NOON, MINUTE)), script.world)
         job = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
-        refresh._save([worked], Counts(), jobs.Progress())
+        saving.save([worked], Counts(), jobs.Progress())
         assert PolicyRecord.objects.get().job == job.pk
         refresh.run()
         job.refresh_from_db()
@@ -283,9 +283,9 @@ class TestJobs:
         cached("a.example")
         script.publish()
         job = jobs.begin_refetch(PolicyRecord.objects.all(), "", None)
-        worked = refresh.work(refresh.Turn(*claiming.claim(1, NOON, MINUTE)), script.world)
+        worked = turns.work(turns.Turn(*claiming.claim(1, NOON, MINUTE)), script.world)
         PolicyRecord.objects.update(claim="another's")
-        refresh._save([worked], Counts(), jobs.Progress())
+        saving.save([worked], Counts(), jobs.Progress())
         job.refresh_from_db()
         assert (job.done, job.state) == (0, "running")
         assert PolicyRecord.objects.get().job == job.pk

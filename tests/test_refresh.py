@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from django.db import DataError
 
-from policies import cache, claiming, history, jobs, leases, refresh, rows, world
+from policies import cache, claiming, history, jobs, leases, refresh, rows, saving, turns, world
 from policies.models import Fetch, PolicyRecord
 from policies.mtasts.errors import DNSError, FetchError, NoRecordError
-from policies.refresh import Counts
+from policies.saving import Counts
 from tests.worlds import ENFORCE, NONE, NOON, TESTING, Script, policy, record
 
 pytestmark = pytest.mark.django_db
@@ -268,20 +268,20 @@ class TestEdits:
         cached(script)
         make_due()
         script.publish(TESTING, "2")
-        work = refresh.work(refresh.Turn(*_claimed(script)), script.world)
+        work = turns.work(turns.Turn(*_claimed(script)), script.world)
         edited = row()
         edited.policy_text = NONE
         cache.edit(edited, policy(NONE), text_edited=True)
-        refresh._save([work], Counts(), jobs.Progress())
+        saving.save([work], Counts(), jobs.Progress())
         assert (row().mode, row().policy_text) == ("none", NONE)
 
     def test_of_a_deleted_row_do_not_bring_it_back(self, script: Script) -> None:
         cached(script)
         make_due()
         script.publish()
-        work = refresh.work(refresh.Turn(*_claimed(script)), script.world)
+        work = turns.work(turns.Turn(*_claimed(script)), script.world)
         cache.delete([DOMAIN])
-        refresh._save([work], Counts(), jobs.Progress())
+        saving.save([work], Counts(), jobs.Progress())
         assert not PolicyRecord.objects.exists()
 
 
@@ -374,24 +374,24 @@ class TestTick:
         make_due()
         script.publish()
         stopping, let_go, saved = threading.Event(), threading.Event(), threading.Event()
-        late: list[refresh.Worked] = []
+        late: list[turns.Worked] = []
 
         def hang() -> None:
             stopping.set()
             let_go.wait(5)
 
-        def save(worked: refresh.Worked) -> None:
+        def save(worked: turns.Worked) -> None:
             late.append(worked)
             saved.set()
 
         script.during_fetch = hang
         monkeypatch.setattr(refresh, "SAVE_EVERY", 0.01)
-        monkeypatch.setattr(refresh, "_save_late", save)
+        monkeypatch.setattr(refresh, "save_late", save)
         assert refresh.run(stopping=stopping.is_set) == Counts(due=1)
         assert row().claimed_until > NOON
         let_go.set()
         assert saved.wait(5)
-        refresh._save(late, Counts(), jobs.Progress())
+        saving.save(late, Counts(), jobs.Progress())
         assert (row().claim, row().claimed_until) == ("", None)
 
 
@@ -410,14 +410,14 @@ def test_a_slow_host_delays_no_other(script: Script) -> None:
             assert saved.wait(10)
         return fetch(name)
 
-    def see_saved(batch: list[refresh.Worked], counts: Counts, progress: jobs.Progress) -> None:
+    def see_saved(batch: list[turns.Worked], counts: Counts, progress: jobs.Progress) -> None:
         save(batch, counts, progress)
         if counts.unchanged >= 19:
             saved.set()
 
-    save = refresh._save
+    save = saving.save
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refresh, "_save", see_saved)
+        patch.setattr(refresh, "save", see_saved)
         counts = refresh.run(outside=world.World(look, hang_on_one, script.now))
     assert counts == Counts(due=20, unchanged=20)
 

@@ -32,7 +32,7 @@ from policies.models import Fetch, Heartbeat, Job, PolicyRecord, PolicyVersion
 from policies.mtasts import parse_domain
 from policies.mtasts.errors import DNSError, FetchError, NoRecordError, PolicySyntaxError
 from policies.querysets import UNUSED
-from policies.refresh import Counts
+from policies.saving import Counts
 from tests.worlds import ENFORCE, TESTING, Script, policy, record
 
 pytestmark = pytest.mark.django_db

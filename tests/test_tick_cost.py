@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from policies import cache, jobs, refresh
 from policies.models import PolicyRecord
-from policies.refresh import Counts
+from policies.saving import Counts
 from tests.worlds import ENFORCE, NOON, TESTING, Script, policy
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ import pytest
 
 from policies import cache, jobs, refresh
 from policies.models import Fetch, Lease, PolicyRecord
-from policies.refresh import Counts
+from policies.saving import Counts
 from tests.worlds import ENFORCE, NOON, TESTING, Script, policy
 
 pytestmark = pytest.mark.django_db
