@@ -10,7 +10,8 @@ NEVER_SEEN = 1000
 COUNT = 1_000_000
 """Domains that the laboratory serves."""
 
-POLICY = f"version: STSv1\nmode: enforce\nmx: mx.{SUFFIX}\nmax_age: 604800\n"
+MX = f"mx.{SUFFIX}"
+POLICY = f"version: STSv1\nmode: enforce\nmx: {MX}\nmax_age: 604800\n"
 RECORD_ID = "1"
 
 CHANGED_POLICY = f"version: STSv1\nmode: enforce\nmx: new.{SUFFIX}\nmax_age: 604800\n"

@@ -225,7 +225,7 @@ def _felt(
     """Mail servers ask and operators look at the same time, at a steady rate, idle and busy."""
     port = int(environ["SOCKETMAP_LISTEN"].rpartition(":")[2])
     names = cached_names(min(count, 1000))
-    # That the laboratory has no MX is believed for a minute: none is looked up again meanwhile.
+    # So that each is in memory; the laboratory's records live for five minutes.
     ask(port, names, connections=CONNECTIONS, seconds=0)
     with ThreadPoolExecutor(1) as thread:
         asked = thread.submit(ask, port, names, connections=CONNECTIONS, seconds=seconds, rate=HITS)

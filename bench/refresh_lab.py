@@ -11,8 +11,8 @@ import sys
 import threading
 from dataclasses import replace
 
-from bench.names import CHANGED_ID, CHANGED_POLICY, COUNT, POLICY, RECORD_ID, hangs
-from tests.lab.answers import Answer, Records
+from bench.names import CHANGED_ID, CHANGED_POLICY, COUNT, MX, POLICY, RECORD_ID, hangs
+from tests.lab.answers import Absent, Answer, Records
 from tests.lab.lab import Lab, Served
 from tests.lab.replies import Silence
 from tests.lab.synthetic import serve_synthetic
@@ -28,6 +28,25 @@ def hang(lab: Lab, every: int) -> None:
         return replace(found, behaviour=silent) if found and hangs(number, every) else found
 
     lab.https_default = some_hang
+
+
+def name_mail_host(lab: Lab) -> None:
+    """Have each domain name the mail host of its policy.
+
+    As domains do that receive mail: with none, a mail server's lookup would be good for no longer
+    than the minute that this is believed.
+    """
+    served = lab.dns_default
+    mail_hosts, addresses, no_data = Records(f"10 {MX}."), Records(lab.addresses[0]), Absent()
+
+    def answer(name: str, type_: str) -> Answer | None:
+        if name == MX:
+            return addresses if type_ == "A" else no_data
+        if type_ == "MX":
+            return mail_hosts
+        return served(name, type_) if served else None
+
+    lab.dns_default = answer
 
 
 def change_what_is_read(lab: Lab) -> None:
@@ -64,6 +83,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)  # the lab's threads leave them to sigwait
     with Lab(addresses=8, keep_logs=False) as lab:
         serve_synthetic(lab, COUNT, POLICY, id=RECORD_ID)
+        name_mail_host(lab)
         if every := int(sys.argv[1]):
             hang(lab, every)
         for name, value in lab.settings().items():
