@@ -1,8 +1,9 @@
 """The daily MX check: do the mail hosts of each policy in use fit it, so that mail gets through?
 
 A round of the tick asks DNS in threads, at a bounded rate, and saves in batches what it says. New
-policies are found by walking through the cache a piece at a time, so that whatever makes a row
-(a lookup, an import, psql) has it checked, and no lookup or refresh does more for it.
+policies are found among those used since the last round, and by walking through the cache a piece
+at a time, so that whatever makes a row (a lookup, an import, psql) has it checked, and no lookup or
+refresh does more for it.
 """
 
 from __future__ import annotations
@@ -59,8 +60,12 @@ SAVE_EVERY = 0.5
 IDLE = 0.05
 """Seconds between looks at what the rate allows."""
 
-WALKED = 5_000
-"""Policies that one round looks at in search of new ones."""
+WALKED, IDLY = 5_000, 500
+"""Policies that one round looks at in search of new ones: by use, and by name; and how many by name
+while there are none among them."""
+
+OVERLAP = timedelta(minutes=2)
+"""How late a use may be written, by a machine whose clock is not quite ours."""
 
 MAX_HOSTS = 32
 """Mail hosts of a domain that are kept, best preference first."""
@@ -121,28 +126,60 @@ def run(
 
 
 def walk(now: datetime, count: int = WALKED) -> int:
-    """Look at the next so many policies for those in use that have no check planned yet.
+    """Look for policies in use that have no check planned yet, and plan for them at once.
 
-    They are planned for at once. How many there were.
+    Those that were used since the last walk come first, then the next by name, whoever wrote them:
+    so many of each at the most. How many had none.
     """
     mark, _ = Summary.objects.get_or_create(name=WALK, defaults={"at": now})
-    after = str(mark.counts.get("after", ""))
-    names = PolicyRecord.objects.order_by("domain").values_list("domain", flat=True)
+    since = datetime.fromisoformat(mark.counts.get("since", (now - OVERLAP).isoformat()))
+    used, since = _used(since, now, count)
+    _plan(used, now)
+    pace = count if mark.counts.get("new", 1) else min(count, IDLY)
+    named, after = _named(str(mark.counts.get("after", "")), now, pace)
+    _plan(named, now)
+    came_to = {"since": since.isoformat(), "after": after, "new": len(named)}
+    Summary.objects.filter(name=WALK).update(counts=came_to, at=now)
+    return len(used) + len(named)
+
+
+def _used(since: datetime, now: datetime, count: int) -> tuple[list[str], datetime]:
+    """New ones among those used after `since`, the first so many, and since when to look next."""
+    piece = PolicyRecord.objects.filter(last_use_key__gt=since).order_by("last_use_key")
+    times = piece.values_list("last_use_key", flat=True)
+    if times.first() is None:
+        return [], now - OVERLAP
+    last = times[count : count + 1].first()
+    if last is not None:
+        # More of the same moment, as an import makes them, are left to the walk by name.
+        piece = piece.filter(last_use_key__lte=last)
+    return _new(piece, now, count), now - OVERLAP if last is None else min(last, now)
+
+
+def _named(after: str, now: datetime, count: int) -> tuple[list[str], str]:
+    """New ones among the next so many by name, and after which name to go on."""
+    piece = PolicyRecord.objects.filter(domain__gt=after).order_by("domain")
     # The last of the piece, by the index of names alone.
-    last = names.filter(domain__gt=after)[count : count + 1].first()
-    piece = PolicyRecord.objects.filter(domain__gt=after)
+    last = piece.values_list("domain", flat=True)[count : count + 1].first()
     if last is not None:
         piece = piece.filter(domain__lte=last)
+    return _new(piece, now, count), last or ""
+
+
+def _new(piece: PolicyRecordQuerySet, now: datetime, count: int) -> list[str]:
     planned = MXCheck.objects.filter(domain=OuterRef("domain"))
-    new = _in_use(piece, now).filter(~Exists(planned)).order_by("domain")
-    found = list(new.values_list("domain", flat=True)[: count + 1])
-    for start in range(0, len(found), BATCH):
+    new = _in_use(piece, now).filter(~Exists(planned))
+    return list(new.values_list("domain", flat=True)[: count + 1])
+
+
+def _plan(domains: list[str], now: datetime) -> None:
+    # In one order everywhere, or two who write many rows wait for each other.
+    domains = sorted(domains)
+    for start in range(0, len(domains), BATCH):
         MXCheck.objects.bulk_create(
-            [MXCheck(domain=domain, due=now) for domain in found[start : start + BATCH]],
+            [MXCheck(domain=domain, due=now) for domain in domains[start : start + BATCH]],
             ignore_conflicts=True,
         )
-    Summary.objects.filter(name=WALK).update(counts={"after": last or ""}, at=now)
-    return len(found)
 
 
 def renew(name: Domain, *, outside: World | None = None) -> MXCheck | None:

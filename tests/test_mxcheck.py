@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +37,12 @@ def cached(script: Script, domain: str = DOMAIN, text: str = ENFORCE, **columns:
     """A policy that a mail server asked for now."""
     cache.upsert(domain, "1", policy(text), text)
     PolicyRecord.objects.filter(domain=domain).update(**({"last_use": script.now()} | columns))
+
+
+def since(script: Script) -> tuple[datetime, datetime]:
+    """Since when the next walk looks at uses, and now."""
+    counts = Summary.objects.get(name=mxcheck.WALK).counts
+    return datetime.fromisoformat(counts["since"]), script.now()
 
 
 def run(script: Script, **options: Any) -> Counts:
@@ -98,14 +104,68 @@ class TestWhatIsChecked:
         assert run(script) == Counts(dropped=1)
 
     def test_all_of_many_a_piece_at_a_time(self, script: Script) -> None:
+        yesterday = script.now() - timedelta(days=1)
         for number in range(25):
-            cached(script, f"d{number:02}.example")
+            cached(script, f"d{number:02}.example", last_use=yesterday)
         found = [run(script, walked=10).new for _ in range(4)]
         assert (found, MXCheck.objects.count()) == ([11, 11, 3, 0], 25)
-        cached(script, "a-new-one.example")
+        cached(script, "a-new-one.example", last_use=yesterday)
         assert [run(script, walked=10).new for _ in range(3)][:1] in ([0], [1])
         assert MXCheck.objects.filter(domain="a-new-one.example").exists()
-        assert Summary.objects.get(name=mxcheck.WALK).counts.keys() == {"after"}
+        assert Summary.objects.get(name=mxcheck.WALK).counts.keys() == {"since", "after", "new"}
+
+    def test_fewer_of_many_while_all_are_planned_for(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(mxcheck, "IDLY", 2)
+        yesterday = script.now() - timedelta(days=1)
+        for number in range(9):
+            cached(script, f"d{number}.example", last_use=yesterday)
+        assert [run(script, walked=10).new for _ in range(2)] == [9, 0]
+        cached(script, "d9.example", last_use=yesterday)
+        # Three of them each round, and all that are walked by the round after one that found some.
+        assert [run(script, walked=10).new for _ in range(4)] == [0, 0, 0, 1]
+        for number in range(10, 14):
+            cached(script, f"d{number}.example", last_use=yesterday)
+        assert run(script, walked=10).new == 4
+
+    def test_what_is_used_before_all_else(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(mxcheck, "IDLY", 2)
+        for number in range(9):
+            cached(script, f"d{number}.example", last_use=script.now() - timedelta(days=1))
+        run(script)
+        run(script)
+        cached(script, "zebra.example", last_use=script.now() - timedelta(days=31))
+        assert run(script) == Counts()
+        script.pass_(minutes=1)
+        PolicyRecord.objects.filter(domain="zebra.example").update(last_use=script.now())
+        assert run(script) == Counts(new=1, checked=1)
+
+    def test_a_use_that_is_written_late(self, script: Script) -> None:
+        cached(script, "a.example", last_use=None)
+        mxcheck.walk(script.now())
+        used = script.now()
+        script.pass_(minutes=1)
+        mxcheck.walk(script.now())
+        PolicyRecord.objects.update(last_use=used)
+        assert mxcheck._used(*since(script), 10)[0] == ["a.example"]
+
+    def test_more_than_are_walked_in_the_order_of_their_use(self, script: Script) -> None:
+        mxcheck.walk(script.now())
+        for number in range(9):
+            script.pass_(minutes=1)
+            cached(script, f"d{number}.example")
+        found = []
+        after, now = since(script)
+        for _ in range(3):
+            domains, after = mxcheck._used(after, now, 3)
+            found.append(sorted(domains))
+        assert found == [
+            [f"d{number}.example" for number in numbers]
+            for numbers in (range(4), range(4, 8), range(8, 9))
+        ]
 
     def test_checks_come_apart_from_each_other(self, script: Script) -> None:
         for number in range(20):
