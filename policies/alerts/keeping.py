@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 
 from policies.alerts import evidence, judge, outbox, weather
 from policies.alerts.judge import Standing
@@ -274,22 +274,39 @@ def tidy(now: datetime) -> None:
     Each by itself: whoever writes what was seen locks rows first and their alerts then, and must
     not meet here somebody who does it the other way round.
     """
-    still = Alert.objects.filter(closed_at=None)
-    with transaction.atomic():
-        settled = still.filter(severity=str(Severity.NOTICE), opened_at__lt=now - SETTLED)
-        _close(settled[:BATCH], Closed.SETTLED, now)
-        warnings = still.filter(severity=str(Severity.WARNING))
-        _close(warnings.filter(last_seen__lt=now - UNSEEN)[:BATCH], Closed.ENDED, now)
-        over = warnings.filter(policy_end__lt=now - UNSEEN)
-        _close(over[:BATCH], Closed.ENDED, now)
-        known = warnings.filter(policy_end__lt=now, acknowledged_at__isnull=False)
-        _close(known[:BATCH], Closed.ENDED, now)
-    # A row that was deleted and came back; its next look says which of them still stand.
-    unaware = PolicyRecord.objects.filter(
-        domain__in=still.values("domain"), open_alerts__isnull=True
-    ).order_by("domain")
-    for pk in list(unaware.values_list("pk", flat=True)[:BATCH]):
+    over = _still().filter(_is_history(now)).order_by()
+    if chosen := list(over.values_list("pk", flat=True)[:BATCH]):
+        with transaction.atomic():
+            for alert in over.filter(pk__in=chosen):
+                is_notice = alert.severity == Severity.NOTICE
+                _close([alert], Closed.SETTLED if is_notice else Closed.ENDED, now)
+    for pk in list(_unaware().values_list("pk", flat=True)[:BATCH]):
         PolicyRecord.objects.filter(pk=pk, open_alerts=None).update(open_alerts=ALL_BITS)
     # In the order of its index: in the list's own, SQLite would read all alerts there are.
     old = Alert.objects.filter(closed_at__lt=now - KEPT).order_by("closed_at")
-    Alert.objects.filter(pk__in=list(old[:BATCH].values_list("pk", flat=True))).delete()
+    if chosen := list(old.values_list("pk", flat=True)[:BATCH]):
+        Alert.objects.filter(pk__in=chosen).delete()
+
+
+def _still() -> QuerySet[Alert]:
+    return Alert.objects.filter(closed_at=None)
+
+
+def _is_history(now: datetime) -> Q:
+    """Of open alerts: nobody waits for their end any more. All of it is in the index of these."""
+    settled = Q(severity=str(Severity.NOTICE), opened_at__lt=now - SETTLED)
+    unseen = Q(last_seen__lt=now - UNSEEN) | Q(policy_end__lt=now - UNSEEN)
+    known = Q(policy_end__lt=now, acknowledged_at__isnull=False)
+    return settled | Q(unseen | known, severity=str(Severity.WARNING))
+
+
+def _unaware() -> QuerySet[PolicyRecord]:
+    """Rows that were deleted and came back; their next look says which alerts still stand.
+
+    By what two small indexes hold of alerts and of rows that know of theirs.
+    """
+    aware = PolicyRecord.objects.filter(open_alerts__isnull=False).order_by()
+    lost = _still().exclude(domain__in=aware.values("domain")).order_by()
+    return PolicyRecord.objects.filter(
+        domain__in=lost.values("domain"), open_alerts__isnull=True
+    ).order_by("domain")

@@ -63,7 +63,19 @@ class Alert(models.Model):
             models.Index(fields=["-opened_at", "-id"], name="alert_by_time"),
             models.Index(fields=["domain", "-opened_at", "-id"], name="alert_by_domain"),
             models.Index(fields=["kind", "-opened_at", "-id"], name="alert_by_kind"),
-            models.Index(fields=["closed_at"], name="alert_by_end"),
+            # With all that each tick asks of those that are open.
+            models.Index(
+                fields=[
+                    "closed_at",
+                    "severity",
+                    "domain",
+                    "opened_at",
+                    "last_seen",
+                    "policy_end",
+                    "acknowledged_at",
+                ],
+                name="alert_by_end",
+            ),
         ]
 
     def __str__(self) -> str:
