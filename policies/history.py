@@ -33,8 +33,8 @@ an hour expires between any two lookups."""
 KEPT = timedelta(days=400)
 """How long a version is kept after its end, as alerts are."""
 
-WALKED = 2_000
-"""Versions that one tick looks at in search of old ones."""
+WALKED, IDLY = 2_000, 200
+"""Versions that one tick looks at in search of old ones, and while there are none among them."""
 
 WALK = "history-walk"
 """The `Summary` that says how far the walk has come."""
@@ -167,15 +167,19 @@ def tidy(now: datetime, count: int = WALKED) -> None:
     """
     mark, _ = Summary.objects.get_or_create(name=WALK, defaults={"at": now})
     after = int(mark.counts.get("after", 0))
+    pace = count if mark.counts.get("found", 1) else min(count, IDLY)
     keys = PolicyVersion.objects.order_by("pk").values_list("pk", flat=True)
-    last = keys.filter(pk__gt=after)[count - 1 : count].first()
+    last = keys.filter(pk__gt=after)[pace - 1 : pace].first()
     piece = PolicyVersion.objects.filter(pk__gt=after).order_by()
     if last is not None:
         piece = piece.filter(pk__lte=last)
-    piece.filter(last_seen__lt=now - KEPT).delete()
+    old = list(piece.filter(last_seen__lt=now - KEPT).values_list("pk", flat=True))
+    if old:
+        PolicyVersion.objects.filter(pk__in=old).delete()
     held = PolicyRecord.objects.filter(domain=OuterRef("domain")).order_by()
-    piece.filter(~Exists(held), last_seen=None).update(last_seen=now)
-    Summary.objects.filter(name=WALK).update(counts={"after": last or 0}, at=now)
+    ended = piece.filter(~Exists(held), last_seen=None).update(last_seen=now)
+    found = {"after": last or 0, "found": len(old) + ended}
+    Summary.objects.filter(name=WALK).update(counts=found, at=now)
 
 
 @dataclass(frozen=True, slots=True)
