@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models import Max, Q
 from django.utils import timezone
 
+from policies import forgetting
 from policies.models import Change
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def count_since(seq: int) -> int:
 
 def prune(now: datetime) -> None:
     """Forget what everybody has read."""
-    Change.objects.filter(at__lt=now - KEPT).delete()
+    forgetting.forget(Change.objects.filter(at__lt=now - KEPT))
 
 
 def create_triggers(schema_editor: BaseDatabaseSchemaEditor) -> None:

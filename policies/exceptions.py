@@ -156,7 +156,8 @@ def close_lapsed(now: datetime) -> int:
 def prune(now: datetime) -> None:
     """Forget what ended long ago, or as much as goes at once: the rest goes with the next call."""
     over = PolicyException.objects.filter(ended__lt=now - KEPT).order_by("ended", "pk")
-    PolicyException.objects.filter(pk__in=list(over.values_list("pk", flat=True)[:BATCH])).delete()
+    if chosen := list(over.values_list("pk", flat=True)[:BATCH]):
+        PolicyException.objects.filter(pk__in=chosen).delete()
 
 
 def _close(rows: QuerySet[PolicyException], now: datetime) -> int:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 
+from policies import forgetting
 from policies.models import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def beat(kind: str, details: Mapping[str, object] | None = None) -> None:
 
 def forget(now: datetime) -> None:
     """Forget what was silent for a week: machines that were taken out of service."""
-    Heartbeat.objects.filter(at__lt=now - FORGOTTEN).delete()
+    forgetting.forget(Heartbeat.objects.filter(at__lt=now - FORGOTTEN))
 
 
 def age(kind: str) -> timedelta | None:

@@ -90,17 +90,17 @@ def are_waiting(now: datetime) -> bool:
 
 def tidy() -> None:
     """End the jobs that have nothing left to do or lost their worker, and forget the oldest."""
-    Job.objects.filter(
-        state=Job.State.RUNNING, kind=Job.Kind.REFRESH, started_at__lt=timezone.now() - LOST
-    ).update(state=Job.State.STOPPED, finished_at=timezone.now())
-    leases.forget(ROUND, timezone.now())
-    for job in Job.objects.filter(state=Job.State.RUNNING, kind=Job.Kind.REFETCH):
-        if not PolicyRecord.objects.filter(job=job.pk).exists():
-            Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(
-                state=Job.State.DONE, finished_at=timezone.now()
-            )
-    old = Job.objects.exclude(state=Job.State.RUNNING).values_list("pk", flat=True)[KEPT:]
-    Job.objects.filter(pk__in=list(old)).delete()
+    now = timezone.now()
+    leases.forget(ROUND, now)
+    for job in Job.objects.filter(state=Job.State.RUNNING):
+        running = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING)
+        if job.kind == Job.Kind.REFRESH and job.started_at < now - LOST:
+            running.update(state=Job.State.STOPPED, finished_at=now)
+        elif job.kind == Job.Kind.REFETCH and not PolicyRecord.objects.filter(job=job.pk).exists():
+            running.update(state=Job.State.DONE, finished_at=now)
+    old = list(Job.objects.exclude(state=Job.State.RUNNING).values_list("pk", flat=True)[KEPT:])
+    if old:
+        Job.objects.filter(pk__in=old).delete()
 
 
 def end_rounds(freed: Iterable[str]) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from policies import holders
+from policies import forgetting, holders
 from policies.models import Lease
 
 TIMES = "#"
@@ -21,9 +21,11 @@ ATTEMPTS = "3"
 def held(name: str, span: timedelta, now: datetime) -> Iterator[bool]:
     """Whether the lease is ours inside the block. It ends with the block, or after `span`."""
     holder = holders.token()
-    Lease.objects.get_or_create(name=name)
-    free = Q(until=None) | Q(until__lte=now)
-    ours = Lease.objects.filter(free, name=name).update(holder=holder, until=now + span) == 1
+    free = Lease.objects.filter(Q(until=None) | Q(until__lte=now), name=name)
+    taken = {"holder": holder, "until": now + span}
+    ours = free.update(**taken) == 1
+    if not ours and Lease.objects.get_or_create(name=name)[1]:  # nobody ever had it
+        ours = free.update(**taken) == 1
     try:
         yield ours
     finally:
@@ -55,9 +57,14 @@ def drop(name: str) -> None:
     Lease.objects.filter(name=name).delete()
 
 
+def is_taken(name: str, now: datetime) -> bool:
+    """Whether somebody has taken it, and it has not lapsed."""
+    return Lease.objects.filter(name=name, until__gt=now).exists()
+
+
 def forget(kind: str, now: datetime) -> None:
     """Those whose names begin so and that have lapsed."""
-    Lease.objects.filter(name__startswith=kind, until__lte=now).delete()
+    forgetting.forget(Lease.objects.filter(name__startswith=kind, until__lte=now))
 
 
 def release(holder: str) -> list[str]:

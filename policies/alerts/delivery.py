@@ -77,7 +77,8 @@ def send_due(now: datetime, seconds: float = FOR) -> int:
 def prune(now: datetime) -> None:
     """Forget what was sent or given up long ago, or as much as goes at once."""
     old = Message.objects.filter(created__lt=now - KEPT).order_by("created")
-    Message.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:BATCH])).delete()
+    if chosen := list(old.values_list("pk", flat=True)[:BATCH]):
+        Message.objects.filter(pk__in=chosen).delete()
 
 
 def _sent_lately(now: datetime) -> int:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
+from policies.forgetting import forget
 from policies.models.outcome import (
     Outcome,
     OutcomeAllowance,
@@ -25,13 +26,13 @@ CHUNKS = 50
 def prune(now: datetime) -> None:
     """Delete days that are older than OUTCOME_DAYS before today, or as much as goes at once."""
     oldest = now.astimezone(UTC).date() - timedelta(days=settings.MTASTS.outcome_days)
-    OutcomeAllowance.objects.filter(hour__lt=now - timedelta(days=1)).delete()
-    OutcomeTotal.objects.filter(day__lt=oldest).delete()
+    forget(OutcomeAllowance.objects.filter(hour__lt=now - timedelta(days=1)))
+    forget(OutcomeTotal.objects.filter(day__lt=oldest))
     old = Outcome.objects.filter(day__lt=oldest).order_by("day").values_list("pk", flat=True)
     for _ in range(CHUNKS):
         chosen = list(old[:CHUNK])
         if not chosen:
-            OutcomePolicy.objects.filter(last_day__lt=oldest).delete()
+            forget(OutcomePolicy.objects.filter(last_day__lt=oldest))
             return
         with transaction.atomic():
             OutcomeFailure.objects.filter(outcome__in=chosen).delete()
