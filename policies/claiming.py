@@ -36,10 +36,13 @@ def claim(number: int, now: datetime, span: timedelta) -> list[PolicyRecord]:
     What ends soon goes first, then what an operator asked for. In a backlog the policies that end
     soonest follow, then those that have ended; else what is due longest.
     """
+    due = _due_longest(now)
+    if due is None and not _is_other_work(now):
+        return []
     token = holders.token() + holders.REFRESH
     with transaction.atomic():
         chosen: list[int] = []
-        for order in _orders(now):
+        for order in _orders(now, due):
             if len(chosen) < number:
                 chosen += _take(order.exclude(pk__in=chosen), number - len(chosen))
         PolicyRecord.objects.filter(pk__in=chosen).update(claim=token, claimed_until=now + span)
@@ -48,13 +51,29 @@ def claim(number: int, now: datetime, span: timedelta) -> list[PolicyRecord]:
     return [rows[pk] for pk in chosen]
 
 
-def _orders(now: datetime) -> list[PolicyRecordQuerySet]:
+def _due_longest(now: datetime) -> datetime | None:
+    """Since when the refresh should have fetched what it should have fetched first.
+
+    In the order of its index: PostgreSQL, which takes some to be due whenever its statistics are
+    an hour old, would read the whole table in search of any.
+    """
+    due = PolicyRecord.objects.due(now).order_by("refresh_due")
+    return due.values_list("refresh_due", flat=True).first()
+
+
+def _is_other_work(now: datetime) -> bool:
+    """Whether something waits that is not due by a plan."""
+    rows = PolicyRecord.objects
+    return rows.asked_for(now).exists() or rows.unplanned(now).exists()
+
+
+def _orders(now: datetime, due_longest: datetime | None) -> list[PolicyRecordQuerySet]:
     due = PolicyRecord.objects.due(now)
     orders = [
         PolicyRecord.objects.ending(now, ENDING).order_by("valid_end"),
         PolicyRecord.objects.asked_for(now).order_by("job"),
     ]
-    if due.filter(refresh_due__lt=now - BACKLOG).exists():
+    if due_longest is not None and due_longest < now - BACKLOG:
         orders += [
             due.filter(valid_end__gt=now).order_by("valid_end"),
             due.filter(valid_end__lte=now).order_by("-valid_end"),

@@ -81,6 +81,8 @@ def tick(
 
 def _is_time_to_delete(now: datetime) -> bool:
     """Now and then: what is in use and has ended is looked through for what is not."""
+    if leases.is_taken(DELETING, now):
+        return False
     leases.forget(DELETING, now)
     return leases.take(DELETING, now + DELETE_EVERY)
 
