@@ -36,7 +36,7 @@ LIMIT, PART_LIMIT = 40.0, 150.0
 rare."""
 
 TICK_LIMIT = 20.0
-"""Milliseconds, for all parts of a tick with nothing due that look at the policies."""
+"""Milliseconds, for all parts of a tick with nothing due."""
 
 RATIO = 1.5
 """Of the same page with 1,000 rows or, where that has no fifty rows to show, of the whole list."""
@@ -47,8 +47,7 @@ INTRODUCTION = (
     " A page is to take {limit:.0f} ms at most, and {ratio} times as long as with {few:,} rows,"
     " where those fill a page; {part:.0f} ms where SQLite looks for a part of a name. Of all"
     " filters in all orders the slowest is shown, which has no bar. A tick with nothing due is to"
-    " take {tick:.0f} ms for all of it that looks at the policies. “Over” is said of what misses"
-    " its bar."
+    " take {tick:.0f} ms for all of it. “Over” is said of what misses its bar."
 )
 
 PAGE = ROOT / "docs" / "benchmarks-pages.md"

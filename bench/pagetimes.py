@@ -2,7 +2,7 @@
 
 Prints the medians as a JSON object: milliseconds by the page's name. Middleware, queries and
 templates are part of it; a web server and a network are not. The resources of the feed follow, and
-the parts of a tick that look at the policies and find nothing to do (`TICK` begins their names).
+the parts of a tick that finds nothing to do (`TICK` begins their names).
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def feed_paths() -> dict[str, str]:
 
 
 def ticks() -> dict[str, Callable[[], object]]:
-    """The parts of the tick that read the policies or what there is of each; see `tasks.tick`."""
+    """All parts of the tick; see `tasks.tick`."""
     from django.utils import timezone
 
     from policies import (
@@ -137,16 +137,23 @@ def ticks() -> dict[str, Callable[[], object]]:
         changes,
         exceptions,
         fetches,
+        heartbeats,
+        history,
         jobs,
         mxcheck,
         outcomes,
         probing,
+        questions,
+        queue,
         refresh,
         succession,
         summary,
+        trouble,
     )
+    from policies.alerts import delivery, digest
 
     now = timezone.now()
+    long_ago = now - timedelta(hours=1)
     return {
         "refresh": refresh.tick,
         "MX checks": lambda: mxcheck.tick(timedelta(seconds=25)),
@@ -156,9 +163,17 @@ def ticks() -> dict[str, Callable[[], object]]:
         "jobs": jobs.tidy,
         "exceptions over": lambda: exceptions.close_lapsed(now),
         "exceptions, old": lambda: exceptions.prune(now),
+        "fetches, lost": lambda: fetches.give_up(queued_before=long_ago, started_before=long_ago),
         "fetches, old": lambda: fetches.prune(now),
         "changes, old": lambda: changes.prune(now),
         "outcomes, old": lambda: outcomes.prune(now),
+        "history": lambda: history.tidy(now),
+        "digest": lambda: digest.make(now, trouble.lines),
+        "messages, old": lambda: delivery.prune(now),
+        "messages to send": lambda: delivery.send_due(now),
+        "questions": lambda: questions.forget(now),
+        "machines": lambda: heartbeats.forget(now),
+        "leases of tasks": queue.forget_leases,
         "what the dead held": succession.settle,
     }
 
@@ -212,7 +227,7 @@ def _have_nothing_due() -> None:
     """Whatever is due, or soon will be, is planned for later; what has outlived itself goes."""
     from django.utils import timezone
 
-    from policies import mxcheck, refresh, saving, summary
+    from policies import history, mxcheck, refresh, saving, summary
     from policies.models import MXCheck, PolicyRecord
 
     now = timezone.now()
@@ -223,6 +238,7 @@ def _have_nothing_due() -> None:
     summary.count(now)
     refresh.tick()
     walked = mxcheck.walk(now)
+    history.tidy(now)
     assert (refresh.tick(), walked) == (saving.Counts(), 0)
 
 
