@@ -37,7 +37,7 @@ def claim(number: int, now: datetime, span: timedelta) -> list[PolicyRecord]:
     soonest follow, then those that have ended; else what is due longest.
     """
     due = _due_longest(now)
-    if due is None and not _is_other_work(now):
+    if due is None and not _is_unplanned_work(now):
         return []
     token = holders.token() + holders.REFRESH
     with transaction.atomic():
@@ -51,6 +51,11 @@ def claim(number: int, now: datetime, span: timedelta) -> list[PolicyRecord]:
     return [rows[pk] for pk in chosen]
 
 
+def is_any(now: datetime) -> bool:
+    """Whether there is a row to claim."""
+    return _due_longest(now) is not None or _is_unplanned_work(now)
+
+
 def _due_longest(now: datetime) -> datetime | None:
     """Since when the refresh should have fetched what it should have fetched first.
 
@@ -61,7 +66,7 @@ def _due_longest(now: datetime) -> datetime | None:
     return due.values_list("refresh_due", flat=True).first()
 
 
-def _is_other_work(now: datetime) -> bool:
+def _is_unplanned_work(now: datetime) -> bool:
     """Whether something waits that is not due by a plan."""
     rows = PolicyRecord.objects
     return rows.asked_for(now).exists() or rows.unplanned(now).exists()

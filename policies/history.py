@@ -173,13 +173,15 @@ def tidy(now: datetime, count: int = WALKED) -> None:
     piece = PolicyVersion.objects.filter(pk__gt=after).order_by()
     if last is not None:
         piece = piece.filter(pk__lte=last)
-    old = list(piece.filter(last_seen__lt=now - KEPT).values_list("pk", flat=True))
-    if old:
-        PolicyVersion.objects.filter(pk__in=old).delete()
     held = PolicyRecord.objects.filter(domain=OuterRef("domain")).order_by()
-    ended = piece.filter(~Exists(held), last_seen=None).update(last_seen=now)
-    found = {"after": last or 0, "found": len(old) + ended}
-    Summary.objects.filter(name=WALK).update(counts=found, at=now)
+    over = piece.filter(Q(last_seen__lt=now - KEPT) | Q(~Exists(held), last_seen=None))
+    found = dict(over.values_list("pk", "last_seen"))
+    if found:
+        ended = [pk for pk, last_seen in found.items() if last_seen is None]
+        piece.filter(~Exists(held), pk__in=ended, last_seen=None).update(last_seen=now)
+        PolicyVersion.objects.filter(pk__in=found.keys() - ended).delete()
+    came_to = {"after": last or 0, "found": len(found)}
+    Summary.objects.filter(name=WALK).update(counts=came_to, at=now)
 
 
 @dataclass(frozen=True, slots=True)

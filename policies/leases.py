@@ -57,9 +57,10 @@ def drop(name: str) -> None:
     Lease.objects.filter(name=name).delete()
 
 
-def is_taken(name: str, now: datetime) -> bool:
-    """Whether somebody has taken it, and it has not lapsed."""
-    return Lease.objects.filter(name=name, until__gt=now).exists()
+def taken(now: datetime, *names: str) -> set[str]:
+    """Those among them that somebody has, and that have not lapsed."""
+    rows = Lease.objects.filter(name__in=names, until__gt=now)
+    return set(rows.values_list("name", flat=True))
 
 
 def forget(kind: str, now: datetime) -> None:

@@ -60,7 +60,7 @@ SAVE_EVERY = 0.5
 IDLE = 0.05
 """Seconds between looks at what the rate allows."""
 
-WALKED, IDLY = 5_000, 500
+WALKED, IDLY = 5_000, 250
 """Policies that one round looks at in search of new ones: by use, and by name; and how many by name
 while there are none among them."""
 
@@ -105,8 +105,14 @@ def tick(
 ) -> Counts | None:
     """A round of at most `span`, unless one is under way somewhere; then None."""
     outside = outside or world.default()
-    with leases.held(LEASE, span + timedelta(minutes=1), outside.now()) as ours:
-        return run(outside=outside, span=span, stopping=stopping) if ours else None
+    now = outside.now()
+    if leases.taken(now, LEASE):
+        return None
+    new = walk(now)
+    if not new and not MXCheck.objects.filter(due__lte=now).order_by("due")[:1]:
+        return Counts()
+    with leases.held(LEASE, span + timedelta(minutes=1), now) as ours:
+        return _check(outside, Counts(new=new), span, stopping) if ours else None
 
 
 def run(
@@ -117,7 +123,10 @@ def run(
     walked: int = WALKED,
 ) -> Counts:
     """Check what is due. `span`: take on no more after so long; None: until nothing is due."""
-    counts = Counts(new=walk(outside.now(), walked))
+    return _check(outside, Counts(new=walk(outside.now(), walked)), span, stopping)
+
+
+def _check(outside: World, counts: Counts, span: timedelta | None, stopping: Stopping) -> Counts:
     with ThreadPoolExecutor(THREADS, thread_name_prefix="mxcheck") as threads:
         _Round(threads, outside, counts, span, stopping).run()
     if counts != Counts():

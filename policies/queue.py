@@ -163,9 +163,11 @@ def give_back(freed: Iterable[str]) -> int:
 
 def forget_leases() -> None:
     """Of tasks that are gone from the queue in other ways than by being done."""
-    named = Lease.objects.filter(name__startswith=TAKEN).values_list("name", flat=True)
+    named = set(Lease.objects.filter(name__startswith=TAKEN).values_list("name", flat=True))
+    if not named:
+        return
     waiting = {f"{TAKEN}{pk}" for pk in OrmQ.objects.values_list("pk", flat=True)}
-    for name in set(named) - waiting:
+    for name in named - waiting:
         leases.drop(name)
 
 

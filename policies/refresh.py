@@ -71,6 +71,11 @@ def tick(
     None where one is under way somewhere, or where an operator has it pause.
     """
     now = (outside or world.default()).now()
+    taken = leases.taken(now, jobs.LEASE, DELETING)
+    if jobs.LEASE in taken:
+        return None
+    if DELETING in taken and not claiming.is_any(now):
+        return Counts()  # as most ticks of a small cache: nothing to hold a lease for
     with leases.held(jobs.LEASE, span + work_time(), now) as ours:
         if not ours:
             return None
@@ -81,8 +86,6 @@ def tick(
 
 def _is_time_to_delete(now: datetime) -> bool:
     """Now and then: what is in use and has ended is looked through for what is not."""
-    if leases.is_taken(DELETING, now):
-        return False
     leases.forget(DELETING, now)
     return leases.take(DELETING, now + DELETE_EVERY)
 
