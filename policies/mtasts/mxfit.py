@@ -94,10 +94,13 @@ def compare(hosts: Sequence[MailHost], patterns: Iterable[str]) -> Fit:
     What is no host name, an IP address for one, fits nothing.
     """
     known = [MXPattern(pattern) for pattern in patterns]
-    fits = tuple(HostFit(host, _pattern(host.name, known)) for host in hosts)
-    names = [name for host in hosts if (name := _parsed(host.name))]
-    idle = tuple(each for each in known if not any(each.matches(name) for name in names))
-    return Fit(_finding(fits), fits, tuple(map(str, idle)))
+    matching = [_matching(host.name, known) for host in hosts]
+    fits = tuple(
+        HostFit(host, str(found[0]) if found else "")
+        for host, found in zip(hosts, matching, strict=True)
+    )
+    busy = {pattern for found in matching for pattern in found}
+    return Fit(_finding(fits), fits, tuple(str(each) for each in known if each not in busy))
 
 
 def _parsed(name: str) -> str:
@@ -107,9 +110,9 @@ def _parsed(name: str) -> str:
         return ""
 
 
-def _pattern(name: str, patterns: Sequence[MXPattern]) -> str:
+def _matching(name: str, patterns: Sequence[MXPattern]) -> list[MXPattern]:
     parsed = _parsed(name)
-    return next((str(each) for each in patterns if parsed and each.matches(parsed)), "")
+    return [each for each in patterns if parsed and each.matches(parsed)]
 
 
 def _finding(fits: Sequence[HostFit]) -> Finding:
