@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
+from typing import Any, NamedTuple
 
 from django.db.models import Sum, Value
 from django.db.models.expressions import RawSQL
@@ -21,9 +23,9 @@ from policies import exceptions
 from policies.alerts import texts
 from policies.check.mailhosts import judge
 from policies.models import MXCheck, Outcome, PolicyRecord, Probe
-from policies.models.policy import NEVER
-from policies.mtasts import Mode
-from policies.mtasts.mxfit import FORETELLS, Finding, Named
+from policies.models.policy import NEVER, certificate_begin
+from policies.mtasts import Mode, parse_domain
+from policies.mtasts.mxfit import FORETELLS, Finding, Fit, MailHost, Named, compare
 from policies.socketmap.exceptions import Action, Rule, Rules
 from policies.tlsrpt import advice
 
@@ -83,21 +85,26 @@ TITLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Words(NamedTuple):
+    """What will happen; `who` can mend it, by doing `todo`."""
+
+    says: str
+    who: str
+    todo: str
+
+
+class Trouble(NamedTuple):
     """Something that will go wrong.
 
-    `at`: when; None where it does already. `says`: what will happen; `who` can mend it, by doing
-    `todo`. `lookups`: of mail servers, within `RANKED_BY`. `code`: what fails, as reports have it.
+    `at`: when; None where it does already. `words`: makes what is said of it, which all are ranked
+    without. `lookups`: of mail servers, within `RANKED_BY`. `code`: what fails, as reports have it.
     """
 
     kind: Kind
     level: Level
     domain: str
     at: datetime | None
-    says: str
-    who: str
-    todo: str
+    words: Callable[[], Words]
     last_use: datetime | None = None
     lookups: int = 0
     code: str = ""
@@ -105,6 +112,18 @@ class Trouble:
     @property
     def title(self) -> str:
         return TITLES[self.kind]
+
+    @property
+    def says(self) -> str:
+        return self.words().says
+
+    @property
+    def who(self) -> str:
+        return self.words().who
+
+    @property
+    def todo(self) -> str:
+        return self.words().todo
 
     @property
     def rank(self) -> Rank:
@@ -138,7 +157,7 @@ def found(now: datetime) -> Found:
     }
     entries = [each for group in groups.values() for each in group[:LIMIT]]
     lookups = _lookups({each.domain for each in entries}, now)
-    ranked = [replace(each, lookups=lookups.get(each.domain, each.lookups)) for each in entries]
+    ranked = [each._replace(lookups=lookups.get(each.domain, each.lookups)) for each in entries]
     capped = frozenset(kind for kind, group in groups.items() if len(group) > LIMIT)
     return Found(tuple(sorted(ranked, key=lambda each: each.rank)), capped)
 
@@ -177,32 +196,50 @@ def _expiring(now: datetime) -> list[Trouble]:
     rows = PolicyRecord.objects.filter(
         failures__gt=some, valid_end__gt=now, backoff=False, last_use__gte=now - IN_USE
     ).exclude(mode=PolicyRecord.Mode.NONE)
-    fields = (
-        "domain", "mode", "valid_end", "last_use", "failures", "failure_type", "failure_reason",
-        "outcome_failure", "outcome_reason",
-    )  # fmt: skip
-    failing = rows.filter(failures__gte=FAILED).order_by("valid_end").only(*fields)
-    return [_expires(row, now) for row in failing[: LIMIT + 1]]
+    failing = rows.filter(failures__gte=FAILED).order_by("valid_end")
+    found = failing.values_list(*_Failing._fields)[: LIMIT + 1]
+    return [_expires(_Failing._make(row), now) for row in found]
 
 
-def _expires(row: PolicyRecord, now: datetime) -> Trouble:
+class _Failing(NamedTuple):
+    """Columns of a policy whose refresh fails. Of hundreds, rows take three times as long."""
+
+    domain: str
+    mode: str
+    valid_end: datetime
+    last_use: datetime
+    failures: int
+    failure_type: str
+    failure_reason: str
+    outcome_failure: str
+    outcome_reason: str
+
+
+def _expires(row: _Failing, now: datetime) -> Trouble:
     kind, reason = row.failure_type, row.failure_reason
     if not kind:
         kind, reason = row.outcome_failure, row.outcome_reason
-    about = advice.advice(kind, reason)
     enforced = row.mode == PolicyRecord.Mode.ENFORCE
-    ends = "mail goes out unprotected" if enforced else "nothing is tested any more"
     return Trouble(
         kind=Kind.EXPIRES,
         level=Level.BAD if enforced and row.valid_end - now < SOON else Level.WARN,
         domain=row.domain,
         at=row.valid_end,
+        words=partial(_expiry_words, row, kind, reason),
+        last_use=row.last_use,
+        code=": ".join(filter(None, (kind, reason))),
+    )
+
+
+def _expiry_words(row: _Failing, kind: str, reason: str) -> Words:
+    about = advice.advice(kind, reason)
+    enforced = row.mode == PolicyRecord.Mode.ENFORCE
+    ends = "mail goes out unprotected" if enforced else "nothing is tested any more"
+    return Words(
         says=f"The policy ends, and {ends}: {row.failures} refreshes in a row have failed."
         f" {about.meaning}",
         who=str(about.who),
         todo=about.remedy,
-        last_use=row.last_use,
-        code=": ".join(filter(None, (kind, reason))),
     )
 
 
@@ -212,57 +249,67 @@ def _certificates(now: datetime) -> list[Trouble]:
         certificate_end__gt=now - IN_USE, certificate_end__lte=now + CERTIFICATE_AHEAD,
         backoff=False, last_use__gte=now - IN_USE,
     ).exclude(mode=PolicyRecord.Mode.NONE)  # fmt: skip
-    fields = ("domain", "mode", "valid_end", "last_use", "certificate", "certificate_end")
-    ending = rows.order_by("certificate_end").only(*fields)[: 2 * LIMIT]
-    return [_certificate(row, now) for row in ending if _is_overdue(row, now)][: LIMIT + 1]
+    ending = rows.order_by("certificate_end").values_list(*_Certified._fields)[: 2 * LIMIT]
+    found = map(_Certified._make, ending)
+    return [_certificate(row, now) for row in found if _is_overdue(row, now)][: LIMIT + 1]
 
 
-def _is_overdue(row: PolicyRecord, now: datetime) -> bool:
-    begin, end = row.certificate_begin, row.certificate_end
-    if begin is None or end is None:
+class _Certified(NamedTuple):
+    """Columns of a policy whose host's certificate is known."""
+
+    domain: str
+    last_use: datetime
+    certificate: dict[str, Any] | None
+    certificate_end: datetime
+
+
+def _is_overdue(row: _Certified, now: datetime) -> bool:
+    begin = certificate_begin(row.certificate)
+    if begin is None:
         return True
-    return now - begin > (end - begin) * CERTIFICATE_LIFE
+    return now - begin > (row.certificate_end - begin) * CERTIFICATE_LIFE
 
 
-def _certificate(row: PolicyRecord, now: datetime) -> Trouble:
-    end = row.certificate_end or now
-    issuer = (row.certificate or {}).get("issuer") or "an authority that it does not name"
-    ends = "has ended" if end <= now else "ends"
+def _certificate(row: _Certified, now: datetime) -> Trouble:
+    end = row.certificate_end
     return Trouble(
         kind=Kind.CERTIFICATE,
         level=Level.BAD if end - now < SOON else Level.WARN,
         domain=row.domain,
         at=end,
+        words=partial(_certificate_words, row, is_over=end <= now),
+        last_use=row.last_use,
+    )
+
+
+def _certificate_words(row: _Certified, *, is_over: bool) -> Words:
+    issuer = (row.certificate or {}).get("issuer") or "an authority that it does not name"
+    ends = "has ended" if is_over else "ends"
+    return Words(
         says=f"The policy host's certificate, issued by {issuer}, {ends}. Refreshes"
         " fail from then on; the policy in the cache lives on until its own end.",
         who="the domain's operator",
         todo="Tell the domain's postmaster to renew the certificate of mta-sts."
-        f"{row.name.ascii} and to have its renewal watched.",
-        last_use=row.last_use,
+        f"{parse_domain(row.domain).ascii} and to have its renewal watched.",
     )
 
 
 def _misfits(now: datetime) -> dict[Kind, list[Trouble]]:
     """Policies that the mail hosts of their domains do not fit, by what comes of it."""
-    checks = {
-        check.domain: check
-        for check in MXCheck.objects.filter(foretells=True, checked_at__gte=now - KNOWN_FOR)
-        .order_by("domain")[: 2 * LIMIT]
-    }  # fmt: skip
-    probes = {
-        probe.domain: probe
-        for probe in Probe.objects.filter(fails=True, probed_at__gte=now - KNOWN_FOR).order_by(
-            "domain"
-        )[: 2 * LIMIT]
-    }
-    rows = PolicyRecord.objects.filter(
-        domain__in=[*checks, *probes], valid_end__gt=now, last_use__gte=now - IN_USE
-    )
-    rows = rows.order_by().only("domain", "mode", "mx", "backoff", "last_use")
-    rules = exceptions.about([(row.name.ascii, row.mx) for row in rows], now) if rows else Rules([])
+    foretold = MXCheck.objects.filter(foretells=True, checked_at__gte=now - KNOWN_FOR)
+    checked = foretold.order_by("domain").values_list("domain", "named", "hosts")[: 2 * LIMIT]
+    checks = {domain: _Hosts(named, hosts) for domain, named, hosts in checked}
+    failing = Probe.objects.filter(fails=True, probed_at__gte=now - KNOWN_FOR)
+    probes = dict(failing.order_by("domain").values_list("domain", "results")[: 2 * LIMIT])
+    held = PolicyRecord.objects.filter(
+        domain__in=[*checks, *probes], valid_end__gt=now, last_use__gte=now - IN_USE,
+        backoff=False,
+    ).exclude(mode=PolicyRecord.Mode.NONE)  # fmt: skip
+    rows = [_Held._make(row) for row in held.order_by().values_list(*_Held._fields)]
+    rules = exceptions.about([(row.ascii, row.mx) for row in rows], now) if rows else Rules([])
     found: dict[Kind, list[Trouble]] = {Kind.MX: [], Kind.TESTING: []}
     for row in rows:
-        rule = rules.find(row.name.ascii, row.mx, now)
+        rule = rules.find(row.ascii, row.mx, now)
         mode = Mode(row.mode)
         if rule and rule.action is Action.ENFORCE and mode is Mode.TESTING:
             mode = Mode.ENFORCE
@@ -275,6 +322,26 @@ def _misfits(now: datetime) -> dict[Kind, list[Trouble]]:
     return found
 
 
+class _Hosts(NamedTuple):
+    """What an MX check found, as its row has it."""
+
+    named: str
+    hosts: list[tuple[int, str]]
+
+
+class _Held(NamedTuple):
+    """Columns of a policy in force and in use."""
+
+    domain: str
+    mode: str
+    mx: list[str]
+    last_use: datetime
+
+    @property
+    def ascii(self) -> str:
+        return parse_domain(self.domain).ascii
+
+
 def _excepted(trouble: Trouble, rule: Rule) -> Trouble | None:
     """What is left of it while Postfix does not go by the published policy: it comes at the end of
     the exception, and not at all where that has none."""
@@ -282,74 +349,109 @@ def _excepted(trouble: Trouble, rule: Rule) -> Trouble | None:
         return trouble
     if rule.until is None:
         return None
+    words = partial(_excepted_words, trouble.words, rule)
+    return trouble._replace(level=Level.WARN, at=rule.until, words=words)
+
+
+def _excepted_words(words: Callable[[], Words], rule: Rule) -> Words:
     now = f"Until then an exception makes Postfix {_MAKES[rule.action]} ({rule.reason})."
-    return replace(trouble, level=Level.WARN, at=rule.until, says=f"{now} {trouble.says}")
+    later = words()
+    return later._replace(says=f"{now} {later.says}")
 
 
-def _misfit(row: PolicyRecord, mode: Mode, check: MXCheck | None) -> Trouble | None:
+def _misfit(row: _Held, mode: Mode, check: _Hosts | None) -> Trouble | None:
     """What has been mended since the check is none."""
-    fit = check.fit(row.mx) if check else None
-    if check is None or fit is None or fit.finding not in FORETELLS:
+    if check is None:
         return None
-    if row.backoff or mode is Mode.NONE:
+    fit = compare([MailHost(preference, name) for preference, name in check.hosts], row.mx)
+    if fit.finding not in FORETELLS:
         return None
-    judged = judge(mode, Named(check.named), fit)
-    hosts = _listed(fit.misfits)
     return Trouble(
         kind=Kind.MX if mode is Mode.ENFORCE else Kind.TESTING,
         level=Level.BAD if fit.finding is Finding.NONE and mode is Mode.ENFORCE else Level.WARN,
         domain=row.domain,
         at=None,
-        says=f"{judged.said} What fits no pattern: {hosts}.",
-        who=str(judged.advice.who) if judged.advice else "",
-        todo=judged.advice.todo if judged.advice else "",
+        words=partial(_misfit_words, mode, Named(check.named), fit),
         last_use=row.last_use,
         code=str(fit.finding),
     )
 
 
-def _unverified(row: PolicyRecord, mode: Mode, probe: Probe | None) -> Trouble | None:
-    """Mail hosts that fit, and that no certificate verifies."""
-    if probe is None or row.backoff or mode is Mode.NONE:
+def _misfit_words(mode: Mode, named: Named, fit: Fit) -> Words:
+    judged = judge(mode, named, fit)
+    return Words(
+        says=f"{judged.said} What fits no pattern: {_listed(fit.misfits)}.",
+        who=str(judged.advice.who) if judged.advice else "",
+        todo=judged.advice.todo if judged.advice else "",
+    )
+
+
+def _unverified(row: _Held, mode: Mode, results: list[dict[str, Any]] | None) -> Trouble | None:
+    """Mail hosts that fit, and that no certificate verifies. `results`: of a probe that failed."""
+    if results is None:
         return None
-    failed = [each for each in probe.results if each["reason"] and each["is_definite"]]
-    hosts = _listed([f"{each['host']} ({each['reason']})" for each in failed])
-    said = "No mail host that fits the policy verifies when it is probed, so all mail is deferred."
-    if mode is not Mode.ENFORCE:
-        said = f"Mail goes out all the same while the policy is tested. If it were enforced: {said}"
+    failed = [each for each in results if each["reason"] and each["is_definite"]]
     return Trouble(
         kind=Kind.MX if mode is Mode.ENFORCE else Kind.TESTING,
         level=Level.BAD if mode is Mode.ENFORCE else Level.WARN,
         domain=row.domain,
         at=None,
+        words=partial(_unverified_words, mode, failed),
+        last_use=row.last_use,
+        code=failed[0]["reason"] if failed else "",
+    )
+
+
+def _unverified_words(mode: Mode, failed: list[dict[str, Any]]) -> Words:
+    hosts = _listed([f"{each['host']} ({each['reason']})" for each in failed])
+    said = "No mail host that fits the policy verifies when it is probed, so all mail is deferred."
+    if mode is not Mode.ENFORCE:
+        said = f"Mail goes out all the same while the policy is tested. If it were enforced: {said}"
+    return Words(
         says=f"{said} {hosts}.",
         who="the domain's operator",
         todo="Tell the domain's postmaster: each mail host needs STARTTLS, and a certificate that"
         " leads to a trusted root and names the host (RFC 8461 section 4.2).",
-        last_use=row.last_use,
-        code=failed[0]["reason"] if failed else "",
     )
 
 
 def _exceptions(now: datetime) -> list[Trouble]:
     """Exceptions that end before long. Their rank is by the replies given under them where they
     are about more than one domain."""
-    rows = exceptions.ending_within(EXCEPTION_AHEAD, now)[: LIMIT + 1]
+    ending = exceptions.ending_within(EXCEPTION_AHEAD, now).values_list(*_Ending._fields)
     return [
         Trouble(
             kind=Kind.EXCEPTION,
             level=Level.WARN,
             domain=row.target or "everything",
             at=row.until,
-            says=f"The exception that makes Postfix {_MAKES[Action(row.action)]} ends, and what the"
-            " published policy says applies again.",
-            who=f"you ({row.owner} made it)",
-            todo=f"See whether its reason still stands, and prolong it if so: {row.reason}",
+            words=partial(_ending_words, row),
             last_use=row.last_use,
             lookups=row.uses,
         )
-        for row in rows
+        for row in map(_Ending._make, ending[: LIMIT + 1])
     ]
+
+
+class _Ending(NamedTuple):
+    """Columns of an exception that ends."""
+
+    target: str
+    action: str
+    until: datetime
+    owner: str
+    reason: str
+    last_use: datetime | None
+    uses: int
+
+
+def _ending_words(row: _Ending) -> Words:
+    return Words(
+        says=f"The exception that makes Postfix {_MAKES[Action(row.action)]} ends, and what the"
+        " published policy says applies again.",
+        who=f"you ({row.owner} made it)",
+        todo=f"See whether its reason still stands, and prolong it if so: {row.reason}",
+    )
 
 
 _MAKES = {

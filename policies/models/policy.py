@@ -238,8 +238,7 @@ class PolicyRecord(models.Model):
     @property
     def certificate_begin(self) -> datetime | None:
         """When the policy host's certificate begins; None where none is known."""
-        begin = (self.certificate or {}).get("begin")
-        return datetime.fromisoformat(begin) if begin else None
+        return certificate_begin(self.certificate)
 
     def is_valid(self, now: datetime) -> bool:
         """Whether the row counts: what has expired is as if absent."""
@@ -251,6 +250,12 @@ class PolicyRecord(models.Model):
 
     def expires_within(self, span: timedelta, now: datetime) -> bool:
         return now < self.valid_end <= now + span
+
+
+def certificate_begin(certificate: dict[str, Any] | None) -> datetime | None:
+    """When a certificate begins, by the column that tells of it."""
+    begin = (certificate or {}).get("begin")
+    return datetime.fromisoformat(begin) if begin else None
 
 
 def certificate_fields(certificate: PeerCertificate | None) -> dict[str, Any]:
