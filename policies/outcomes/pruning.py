@@ -27,12 +27,15 @@ def prune(now: datetime) -> None:
     """Delete days that are older than OUTCOME_DAYS before today, or as much as goes at once."""
     oldest = now.astimezone(UTC).date() - timedelta(days=settings.MTASTS.outcome_days)
     forget(OutcomeAllowance.objects.filter(hour__lt=now - timedelta(days=1)))
-    forget(OutcomeTotal.objects.filter(day__lt=oldest))
+    totals = OutcomeTotal.objects.filter(day__lt=oldest)
+    if not totals.values_list("pk", flat=True)[:1]:
+        return  # written with what they sum up, and forgotten after it: there is nothing old
     old = Outcome.objects.filter(day__lt=oldest).order_by("day").values_list("pk", flat=True)
     for _ in range(CHUNKS):
         chosen = list(old[:CHUNK])
         if not chosen:
             forget(OutcomePolicy.objects.filter(last_day__lt=oldest))
+            totals.delete()
             return
         with transaction.atomic():
             OutcomeFailure.objects.filter(outcome__in=chosen).delete()
