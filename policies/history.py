@@ -33,7 +33,7 @@ an hour expires between any two lookups."""
 KEPT = timedelta(days=400)
 """How long a version is kept after its end, as alerts are."""
 
-WALKED, IDLY = 2_000, 200
+WALKED, IDLY = 2_000, 100
 """Versions that one tick looks at in search of old ones, and while there are none among them."""
 
 WALK = "history-walk"

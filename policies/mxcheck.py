@@ -60,7 +60,7 @@ SAVE_EVERY = 0.5
 IDLE = 0.05
 """Seconds between looks at what the rate allows."""
 
-WALKED, IDLY = 5_000, 250
+WALKED, IDLY = 5_000, 100
 """Policies that one round looks at in search of new ones: by use, and by name; and how many by name
 while there are none among them."""
 
