@@ -316,6 +316,7 @@ def exception(row: PolicyException, now: datetime) -> Object:
 
 
 def trouble(entry: Trouble) -> Object:
+    words = entry.words()
     return {
         "kind": str(entry.kind),
         "level": str(entry.level),
@@ -323,9 +324,9 @@ def trouble(entry: Trouble) -> Object:
         "domain": a_label(entry.domain) or entry.domain,
         "domain_unicode": entry.domain,
         "at": moment(entry.at),
-        "says": entry.says,
-        "who": entry.who,
-        "todo": entry.todo,
+        "says": words.says,
+        "who": words.who,
+        "todo": words.todo,
         "code": entry.code or None,
         "lookups": entry.lookups,
         "last_use": moment(entry.last_use),
