@@ -22,6 +22,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 IS_CHECKOUT = (BASE_DIR / "manage.py").is_file()
 
+PROGRAM = ".venv/bin/python manage.py" if IS_CHECKOUT else "mtastsweb"
+"""What is typed before each of our commands: where Python's environment is named, from BASE_DIR."""
+
 FILES_DIR = BASE_DIR if IS_CHECKOUT else Path(__file__).resolve().parent
 """Where `templates` and `static` are."""
 

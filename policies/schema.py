@@ -17,6 +17,7 @@ from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
+from mtastsweb.environment import PROGRAM
 from policies import migrations
 
 EX_CONFIG = 78  # of sysexits.h
@@ -24,7 +25,7 @@ EX_CONFIG = 78  # of sysexits.h
 NEWER = "A newer program has changed the database ({names}), and this one could damage it."
 NEWER_HINT = "Run that program, or restore a backup of the database from before its migration."
 OLDER = "The database is not yet as this program needs it ({names})."
-OLDER_HINT = "Run `manage.py migrate`."
+OLDER_HINT = f"Run `{PROGRAM} migrate`."
 
 
 class WrongSchema(CommandError):

@@ -14,6 +14,7 @@ from django.http.request import split_domain_port, validate_host
 from django.urls import reverse
 from django.utils import timezone
 
+from mtastsweb.environment import PROGRAM
 from mtastsweb.values import Address
 from policies import audit
 from policies.audit import COMMAND_LINE
@@ -36,7 +37,7 @@ def is_open() -> bool:
 def make_link() -> str:
     """A new link; those made before stop working. Raises SetupClosed once there is a user."""
     if not is_open():
-        raise SetupClosed("there is a user already: log in, or use `manage.py changepassword`")
+        raise SetupClosed(f"there is a user already: log in, or use `{PROGRAM} changepassword`")
     token = secrets.token_urlsafe(24)
     with transaction.atomic():
         SetupLink.objects.all().delete()

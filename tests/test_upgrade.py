@@ -113,7 +113,7 @@ def test_djangos_commands_refuse_a_newer_database(
 def test_an_older_database_wants_to_be_migrated(older: dict[str, str], command: str) -> None:
     done = _run(older, COMMANDS[command])
     assert done.returncode == (1 if command == "web" else 78)
-    assert "Run `manage.py migrate`." in done.stderr
+    assert "Run `.venv/bin/python manage.py migrate`." in done.stderr
     assert "Traceback" not in done.stderr
 
 

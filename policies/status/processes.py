@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from mtastsweb.environment import IS_CHECKOUT, PROGRAM
 from policies import heartbeats
 from policies.models import Heartbeat
 from policies.status.parts import Fact, Item, State
@@ -16,16 +17,17 @@ SILENT_AFTER = timedelta(minutes=3)
 GONE_AFTER = timedelta(hours=1)
 """A machine that was silent for so long, while another works, was taken out of service."""
 
+_START = "make run" if IS_CHECKOUT else f"{PROGRAM} start"
 ABSENT = {
     "worker": (
-        "Refetches and refreshes wait until one works: start `make run`, or"
-        " `manage.py qcluster` alone."
+        "Refetches and refreshes wait until one works: start"
+        f" `{_START}`, or `{PROGRAM} qcluster` alone."
     ),
     "socketmap": (
-        "Postfix gets no answer, and defers mail where its main.cf asks us: start `make run`, or"
-        " `manage.py socketmap` alone."
+        "Postfix gets no answer, and defers mail where its main.cf asks us: start"
+        f" `{_START}`, or `{PROGRAM} socketmap` alone."
     ),
-    "web": "Its pages do not answer: start `make run`, or gunicorn alone.",
+    "web": f"Its pages do not answer: start `{_START}`, or gunicorn alone.",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from mtastsweb.environment import PROGRAM
 from policies import jobs, queue
 from policies.models import Fetch, Lease, PolicyRecord
 from policies.status.parts import Fact, Item, State
@@ -46,7 +47,7 @@ def refreshes(now: datetime) -> Item:
         Fact("Policies due now", f"{due}" if due < DUE_COUNTED else f"{DUE_COUNTED:,} or more"),
     )
     if planned is None:
-        return Item("Refresh", State.BAD, "not planned", facts, "Run `manage.py migrate`.")
+        return Item("Refresh", State.BAD, "not planned", facts, f"Run `{PROGRAM} migrate`.")
     if now - planned > SILENT_AFTER:
         return Item("Refresh", State.BAD, "overdue", facts, ABSENT["worker"])
     return Item("Refresh", State.OK, "planned", facts)

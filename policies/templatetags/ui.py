@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from mtastsweb.environment import PROGRAM
 from policies import alerts, diffs, exceptions, history
 from policies.models import PolicyVersion
 from policies.mtasts import DomainNameError, parse_domain
@@ -107,6 +108,12 @@ NAV = (
     Place("Log", "policies:audit"),
     Place("Admin", "admin:index"),
 )
+
+
+@register.simple_tag
+def program() -> str:
+    """What is typed before each of our commands."""
+    return PROGRAM
 
 
 @register.simple_tag(takes_context=True)

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from mtastsweb.environment import PROGRAM
 from policies import backup
 
 
@@ -28,4 +29,4 @@ class Command(BaseCommand):
         if kept is not None:
             self.stdout.write(f"The database that was there is kept: {kept}")
         if contents.due:
-            self.stdout.write("The backup is of an earlier version: run `manage.py migrate`.")
+            self.stdout.write(f"The backup is of an earlier version: run `{PROGRAM} migrate`.")
