@@ -88,6 +88,13 @@ def begin(fetch_id: int) -> Fetch | None:
     return Fetch.objects.get(pk=fetch_id)
 
 
+def is_open(fetch_id: int) -> bool:
+    """Whether it waits or runs."""
+    return Fetch.objects.filter(
+        pk=fetch_id, state__in=[Fetch.State.QUEUED, Fetch.State.RUNNING]
+    ).exists()
+
+
 def finish(fetch: Fetch, consulted: Consulted) -> Fetch:
     """The fetch has ended as `cache.refetch` says."""
     _end(fetch, consulted.answer, consulted.error, consulted.changed, timezone.now())

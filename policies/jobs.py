@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOST = timedelta(hours=1)
-"""A tick's round that runs for longer has lost its worker."""
+SILENCE, SIGN = timedelta(seconds=90), 20.0
+"""A round that gave no sign of life for so long has broken, and seconds between two signs."""
 
 LEASE = "refresh"
 """What the periodic refresh holds while it works: one round at a time."""
@@ -92,9 +93,11 @@ def tidy() -> None:
     """End the jobs that have nothing left to do or lost their worker, and forget the oldest."""
     now = timezone.now()
     leases.forget(ROUND, now)
-    for job in Job.objects.filter(state=Job.State.RUNNING):
+    under_way = list(Job.objects.filter(state=Job.State.RUNNING))
+    alive = leases.taken(now, *(f"{ROUND}{job.pk}" for job in under_way))
+    for job in under_way:
         running = Job.objects.filter(pk=job.pk, state=Job.State.RUNNING)
-        if job.kind == Job.Kind.REFRESH and job.started_at < now - LOST:
+        if job.kind == Job.Kind.REFRESH and f"{ROUND}{job.pk}" not in alive:
             running.update(state=Job.State.STOPPED, finished_at=now)
         elif job.kind == Job.Kind.REFETCH and not PolicyRecord.objects.filter(job=job.pk).exists():
             running.update(state=Job.State.DONE, finished_at=now)
@@ -121,6 +124,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._round: int | None = None
+        self._signed = 0.0
         self._done: Counter[int] = Counter()
         self._failed: Counter[int] = Counter()
 
@@ -129,8 +133,14 @@ class Progress:
         if self._round is None:
             with transaction.atomic():
                 job = Job.objects.create(kind=Job.Kind.REFRESH, total=total())
-                leases.note(f"{ROUND}{job.pk}", job.started_at + LOST)
-            self._round = job.pk
+                leases.note(f"{ROUND}{job.pk}", job.started_at + SILENCE)
+            self._round, self._signed = job.pk, time.monotonic()
+
+    def live(self) -> None:
+        """To be called each second or oftener: the round is under way, whatever it waits for."""
+        if self._round is not None and time.monotonic() - self._signed > SIGN:
+            leases.prolong(f"{ROUND}{self._round}", timezone.now() + SILENCE)
+            self._signed = time.monotonic()
 
     def ended(self, job: int | None, number: int, *, failed: bool) -> None:
         """So many fetches of this job have ended; None: of the round's own."""

@@ -46,6 +46,11 @@ def note(name: str, until: datetime) -> None:
         Lease.objects.filter(name=name).update(holder=f"{token}{TIMES}{times}", until=until)
 
 
+def prolong(name: str, until: datetime) -> None:
+    """What we noted so goes on, unless somebody took it for over."""
+    Lease.objects.filter(name=name).update(until=until)
+
+
 def take(name: str, until: datetime) -> bool:
     """Whether nobody has taken it before; it is not free again before it is forgotten."""
     _, is_first = Lease.objects.get_or_create(name=name, defaults={"until": until})

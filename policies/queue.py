@@ -46,6 +46,8 @@ BEAT_EVERY = 55.0
 AHEAD = timedelta(minutes=2)
 """A tick that is planned for later than this was planned by a clock that was put back since."""
 
+SLACK = timedelta(seconds=30)
+
 TAKEN = "task "
 """Begins the name of the lease of a task that was taken, before its number in the queue."""
 
@@ -161,14 +163,29 @@ def give_back(freed: Iterable[str]) -> int:
     return int(OrmQ.objects.filter(pk__in=given_back).update(lock=timezone.now()))
 
 
-def forget_leases() -> None:
-    """Of tasks that are gone from the queue in other ways than by being done."""
-    named = set(Lease.objects.filter(name__startswith=TAKEN).values_list("name", flat=True))
-    if not named:
+def tidy(now: datetime) -> None:
+    """Drop taken tasks that are done where that could not be written, as on a full disk: they would
+    be given out again after a quarter of an hour; and leases of tasks that are gone.
+    """
+    names = Lease.objects.filter(name__startswith=TAKEN).values_list("name", flat=True)
+    taken = {int(name.removeprefix(TAKEN)) for name in names}
+    if not taken:
         return
-    waiting = {f"{TAKEN}{pk}" for pk in OrmQ.objects.values_list("pk", flat=True)}
-    for name in named - waiting:
-        leases.drop(name)
+    # Whoever took a task so long ago was killed over it, if it did not end.
+    over = now + timedelta(seconds=Conf.RETRY - task_timeout()) - SLACK
+    for task in OrmQ.objects.filter(pk__in=taken):
+        if now < task.lock < over and _is_done(task.task):
+            task.delete()
+        else:
+            taken.remove(task.pk)
+    for number in taken:
+        leases.drop(f"{TAKEN}{number}")
+
+
+def _is_done(task: dict[str, Any]) -> bool:
+    """Whether there is nothing left to do: another tick comes, or the refetch has ended."""
+    func = task.get("func")
+    return func == TICK or (func == REFETCH and not fetches.is_open(task["args"][0]))
 
 
 class Patient:

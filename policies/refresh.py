@@ -177,6 +177,7 @@ class _Round:
     def run(self) -> None:
         is_more = True
         while (is_more or self._crew.busy or self._done) and not self._stopping():
+            self._jobs.live()
             is_more = is_more and time.monotonic() < self._end
             if not is_more and self._is_bounded and time.monotonic() > self._end + GRACE:
                 break

@@ -164,7 +164,7 @@ def _work(now: datetime, began: float) -> bool:
         return _is_stopping() or jobs.is_begun_since(refreshed_at)
 
     _each(
-        queue.forget_leases,
+        lambda: queue.tidy(now),
         lambda: fetches.give_up(queued_before=now - QUEUED_LIMIT, started_before=now - 2 * longest),
         lambda: fetches.prune(now),
         lambda: changes.prune(now),

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.models import F
 
 from mtastsweb import requestid
 from policies import cache, claiming, holders, jobs, refresh, rows, saving, turns, world
-from policies.models import Fetch, Job, PolicyRecord, PolicyVersion
+from policies.models import Fetch, Job, Lease, PolicyRecord, PolicyVersion
 from policies.mtasts.errors import FetchError
 from policies.politeness import Places
 from policies.saving import Counts
@@ -34,6 +35,15 @@ def claimed(number: int = 10) -> list[str]:
     while len(found) < number and (rows_ := claiming.claim(1, NOON, MINUTE)):
         found.append(rows_[0].domain)
     return found
+
+
+def _broken(*_: object) -> None:
+    raise OperationalError("the database has gone away")
+
+
+def _let_time_pass(span: timedelta) -> None:
+    """As far as rounds of the refresh are concerned."""
+    Lease.objects.filter(name__startswith=jobs.ROUND).update(until=F("until") - span)
 
 
 class TestOrder:
@@ -337,6 +347,34 @@ class TestJobs:
         assert (job.kind, job.total, job.done, job.state) == ("refresh", 3, 3, "done")
         refresh.run()
         assert Job.objects.count() == 1
+
+    def test_a_round_that_broke_is_over_once_it_is_silent(
+        self, script: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cached("a.example", refresh_due=NOON)
+        script.publish()
+        monkeypatch.setattr(refresh, "save", _broken)
+        with pytest.raises(OperationalError):
+            refresh.run()
+        job = Job.objects.get()
+        jobs.tidy()
+        job.refresh_from_db()
+        assert job.state == "running"  # it may yet give a sign of life
+        _let_time_pass(jobs.SILENCE)
+        jobs.tidy()
+        job.refresh_from_db()
+        assert job.state == "stopped"
+        assert not Lease.objects.filter(name__startswith=jobs.ROUND).exists()
+
+    def test_a_round_that_goes_on_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(jobs, "SIGN", 0.0)
+        progress = jobs.Progress()
+        progress.live()  # no round yet
+        progress.begin_round(lambda: 1)
+        _let_time_pass(jobs.SILENCE)
+        progress.live()
+        jobs.tidy()
+        assert Job.objects.get().state == "running"
 
     def test_knows_its_rate_and_the_time_left(self) -> None:
         job = Job(kind="refetch", total=100, done=25, started_at=NOON)

@@ -171,7 +171,25 @@ class TestTasks:
         queue.put_tick()
         take()
         OrmQ.objects.all().delete()
-        queue.forget_leases()
+        queue.tidy(timezone.now())
+        assert not Lease.objects.exists()
+
+    def test_that_are_done_and_could_not_be_taken_off_the_queue_go_once_that_is_certain(
+        self, script: Script
+    ) -> None:
+        script.publish()
+        queue.put_tick()
+        take()
+        fetch, _ = tasks.request_refetch(NAME, None)
+        take()
+        now, killed = timezone.now(), timedelta(seconds=queue.task_timeout()) + queue.SLACK
+        queue.tidy(now + killed - MINUTE)  # either may yet be at work
+        assert OrmQ.objects.count() == 2
+        queue.tidy(now + killed + MINUTE)
+        assert [row.func() for row in OrmQ.objects.all()] == [queue.REFETCH]
+        tasks.refetch(fetch.pk)
+        queue.tidy(now + killed + MINUTE)
+        assert not OrmQ.objects.exists()
         assert not Lease.objects.exists()
 
 

@@ -64,10 +64,9 @@ def _lying(name: str, good: Answer) -> Answer:
 @pytest.mark.parametrize(
     ("fault", "product"),
     [
-        pytest.param(_dead, "sqlite", id="dead"),
-        pytest.param(_slow, "sqlite", id="slow"),
-        pytest.param(_lying, "sqlite", id="lying"),
-        pytest.param(_lying, "postgresql", marks=needs_root(), id="lying, PostgreSQL"),
+        pytest.param(fault, vendor, marks=marks, id=f"{fault.__name__[1:]}, {vendor}")
+        for fault in (_dead, _slow, _lying)
+        for vendor, marks in (("sqlite", []), ("postgresql", [needs_root()]))
     ],
     indirect=["product"],
 )
