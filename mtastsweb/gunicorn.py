@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import Any
 
@@ -10,6 +11,8 @@ import django
 from django.conf import settings
 
 from mtastsweb import logs
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mtastsweb.settings")
 
 wsgi_app = "mtastsweb.wsgi"
 bind = str(settings.MTASTS.web_listen)

@@ -155,7 +155,7 @@ CHECKS: list[tuple[str, Check]] = [
     (r"(?:pg_dump|pg_restore|createdb|createuser) .+",
      elsewhere("tests/docs/test_programs_shown.py")),
     (r"30 3 \* \* \* .+", elsewhere("tests/docs/test_programs_shown.py")),
-    (r"(?:cp deploy/|install -[dm] |systemd-sysusers).*",
+    (r"(?:cp deploy/|install -[dmD] |systemd-sysusers).*",
      elsewhere("tests/docs/test_programs_shown.py")),
     (r"(?:cd deploy/container|umask 077|openssl rand|printf 'postgres:) ?.*",
      elsewhere("tests/docs/test_programs_shown.py")),

@@ -187,7 +187,7 @@ class TestServer:
     """docs/install.md, on a directory that stands for the system."""
 
     def test_user_units_and_settings_come_to_their_places(self, tmp_path: Path) -> None:
-        for name in ("etc/sysusers.d", "etc/systemd/system", "usr/local/sbin"):
+        for name in ("etc/systemd/system", "usr/local/sbin"):
             (tmp_path / name).mkdir(parents=True)
         typed = lines("(cp deploy|systemd-sysusers|install )", INSTALL)
         assert len(typed) == 6

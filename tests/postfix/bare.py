@@ -39,11 +39,12 @@ class Bare:
 
     Lives in `directory` from the beginning of the context to its end, on this machine's network.
     It gets packages by the way that this machine does. Needs root, and an archive of Debian.
+    `pip`: the environment by which pip finds packages there, some of them in `directories`.
     """
 
     def __init__(self, directory: Path) -> None:
         self.root = directory / "machine"
-        self._pip, self._files, self._directories = _how_pip_gets_packages()
+        self.pip, self._files, self.directories = _how_pip_gets_packages()
 
     def run(
         self, command: str, *, user: str = "root", text: str = "", **environ: str
@@ -73,7 +74,7 @@ class Bare:
         for file in self._files:
             shutil.copy(file, self.root / "srv")
         self._process = subprocess.Popen(
-            [*_ENTER, _PREPARE, "sh", str(self.root), *self._directories], stdin=subprocess.DEVNULL
+            [*_ENTER, _PREPARE, "sh", str(self.root), *self.directories], stdin=subprocess.DEVNULL
         )
         try:
             self.type("apt-get update")
@@ -110,7 +111,7 @@ class Bare:
         home = "/root" if user == "root" else HOME
         fields = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": home,
-            "DEBIAN_FRONTEND": "noninteractive", **self._pip, **environ,
+            "DEBIAN_FRONTEND": "noninteractive", **self.pip, **environ,
         }  # fmt: skip
         return [
             "nsenter", "--target", str(self._first()), "--mount", "--pid",
