@@ -24,9 +24,12 @@ def migrated(directory: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def socketmap(environment: Mapping[str, str]) -> Iterator[str]:
-    """Answers until the context ends; yields "inet:address:port", as main.cf writes it."""
-    port = _free_port()
+def socketmap(environment: Mapping[str, str], port: int = 0) -> Iterator[str]:
+    """Answers until the context ends; yields "inet:address:port", as main.cf writes it.
+
+    `port`: 0 for any that is free.
+    """
+    port = port or free_port()
     with subprocess.Popen(
         [sys.executable, "manage.py", "socketmap"],
         cwd=BASE_DIR,
@@ -51,7 +54,7 @@ def manage(*arguments: str, environment: Mapping[str, str]) -> None:
     subprocess.run(command, cwd=BASE_DIR, env=environment, check=True, timeout=120)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port of 127.0.0.1 that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
