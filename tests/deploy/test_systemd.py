@@ -99,6 +99,19 @@ def test_they_run_commands_that_there_are(service: str) -> None:
             assert words == "-P -m gunicorn --config python:mtastsweb.gunicorn"
 
 
+def test_all_in_one_and_the_parts_wait_for_each_others_end() -> None:
+    """A conflict alone starts one while the other stops and still has the ports."""
+    text = (UNITS / "mtastsweb.service").read_text()
+    conflicts, after = (
+        set(" ".join(re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)).split())
+        for name in ("Conflicts", "After")
+    )
+    parts = {name for name in (*SERVICES, *SOCKETS) if name.startswith("mtastsweb-")}
+    assert conflicts == parts - {"mtastsweb-migrate.service"}
+    assert conflicts <= after
+    assert "postgresql.service" in after
+
+
 class TestCommands:
     """`mtastsweb`, which root types: what systemd is asked for is what the services have."""
 
