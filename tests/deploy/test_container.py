@@ -1,6 +1,6 @@
 """The container's files, as far as they can be checked where no container runs.
 
-tests/deploy/test_image.py does the steps of the Containerfile.
+tests/deploy/test_engine.py builds the image and runs compose.yaml.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Bare:
 
     def __init__(self, directory: Path) -> None:
         self.root = directory / "machine"
-        self.pip, self._files, self.directories = _how_pip_gets_packages()
+        self.pip, self._files, self.directories = how_pip_gets_packages()
 
     def run(
         self, command: str, *, user: str = "root", text: str = "", **environ: str
@@ -134,7 +134,7 @@ def _unpack(root: Path) -> None:
     policy.chmod(0o755)
 
 
-def _how_pip_gets_packages() -> tuple[dict[str, str], list[Path], list[str]]:
+def how_pip_gets_packages() -> tuple[dict[str, str], list[Path], list[str]]:
     """By which pip finds packages on this machine: the environment for it, files that have to be in
     /srv for that, and directories at their own places."""
     listed = subprocess.run(
