@@ -173,7 +173,7 @@ def ticks() -> dict[str, Callable[[], object]]:
         "messages to send": lambda: delivery.send_due(now),
         "questions": lambda: questions.forget(now),
         "machines": lambda: heartbeats.forget(now),
-        "leases of tasks": queue.forget_leases,
+        "tasks of the queue": lambda: queue.tidy(now),
         "what the dead held": succession.settle,
     }
 

@@ -1,8 +1,7 @@
-"""The image is built by an engine, and compose.yaml is run, by the lines that the docs show.
+"""The image is built by an engine, and both compose files are run, by the lines that the docs show.
 
-The base image is a Debian 12 here, under its name: no registry of images is asked. The engine is
-podman, with podman-compose, which takes the words of `docker compose`. PostgreSQL's image has no
-stand-in, so compose.postgresql.yaml is not run.
+The base image is a Debian 12 here, under its name, and so is PostgreSQL's: no registry of images is
+asked. The engine is podman, with podman-compose, which takes the words of `docker compose`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import pytest
 
 from mtastsweb.environment import BASE_DIR
 from tests.deploy.engine import Engine
-from tests.docs.shown import shown
+from tests.docs.shown import shown, spans
 from tests.needs import find_program, needs_program, needs_root
 from tests.socketmap.server.running import wait_until
 
@@ -36,7 +35,25 @@ pytestmark = [
 ]
 
 BASE = "docker.io/library/python:3.11-slim-bookworm"
-INCLUDED = "ca-certificates,python-is-python3,python3-venv"
+DATABASE = "docker.io/library/postgres:17"
+INCLUDED = "ca-certificates,postgresql,python-is-python3,python3-venv"
+
+# What compose.postgresql.yaml relies on of PostgreSQL's image.
+DATABASE_ENTRY = """#!/bin/sh
+set -eu
+data=/var/lib/postgresql/data
+if [ ! -s $data/PG_VERSION ]; then
+    install --owner=postgres "$POSTGRES_PASSWORD_FILE" /tmp/password
+    chown postgres $data
+    runuser -u postgres -- initdb --pgdata=$data --username="$POSTGRES_USER" \\
+        --pwfile=/tmp/password --auth-local=trust --auth-host=scram-sha-256
+    echo "host all all all scram-sha-256" >> $data/pg_hba.conf
+    runuser -u postgres -- pg_ctl --pgdata=$data --wait --options="-c listen_addresses=" start
+    createdb --username="$POSTGRES_USER" "$POSTGRES_DB"
+    runuser -u postgres -- pg_ctl --pgdata=$data --wait stop
+fi
+exec runuser -u postgres -- postgres -D $data -c "listen_addresses=*"
+"""
 UP = 60.0
 """Seconds."""
 
@@ -71,6 +88,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator
     assert set(re.findall(r"^FROM (\S+)", containerfile, re.MULTILINE)) == {BASE}
     with Engine(directory) as engine:
         engine.type(f"tar -C {root} -c . | podman import --quiet - {BASE}")
+        (root / "entry").write_text(DATABASE_ENTRY)
+        (root / "entry").chmod(0o755)
+        (programs,) = (root / "usr/lib/postgresql").glob("*/bin")
+        path = f"ENV PATH=/{programs.relative_to(root)}:/usr/sbin:/usr/bin:/sbin:/bin"
+        engine.type(
+            f"tar -C {root} -c . | podman import --quiet --change '{path}'"
+            f" --change 'ENTRYPOINT [\"/entry\"]' - {DATABASE}"
+        )
         here = "--format docker --pull=never --isolation chroot --network host"
         build = containerfile.partition("\n")[0].removeprefix("# ")
         assert build.startswith("podman build ")
@@ -91,6 +116,17 @@ def answers(engine: Engine, address: str) -> bool:
     return engine.run(f'{sys.executable} -c "{asked}"').stdout == "200\n"
 
 
+def wait_until_ready(engine: Engine) -> None:
+    """Quotes what the containers said where that does not come."""
+    try:
+        wait_until(lambda: answers(engine, "http://127.0.0.1:8000/readyz"), UP)
+    except TimeoutError as error:
+        said = engine.run(
+            "podman ps --all; for each in $(podman ps --all --quiet); do podman logs $each; done"
+        )
+        raise AssertionError(said.stdout + said.stderr) from error
+
+
 def link_in(text: str) -> str:
     found = re.search(r"http://localhost:8000/setup/\S+", text)
     assert found is not None, text
@@ -105,7 +141,7 @@ def test_what_compose_starts_is_healthy_can_be_logged_in_to_and_stops(
     engine.type(up, checkout)
     try:
         wait_until(lambda: answers(engine, "http://127.0.0.1:8000/healthz"), UP)
-        wait_until(lambda: answers(engine, "http://127.0.0.1:8000/readyz"), UP)
+        wait_until_ready(engine)
         assert answers(engine, link_in(engine.type(f"{compose} logs mtastsweb", checkout)))
         (name,) = engine.type("podman ps --filter name=mtastsweb_1 --format {{.Names}}").split()
         engine.type(f"podman healthcheck run {name}")
@@ -128,4 +164,28 @@ def test_what_compose_starts_is_healthy_can_be_logged_in_to_and_stops(
         assert not answers(engine, "http://127.0.0.1:8000/healthz")
     finally:
         engine.type(f"{compose} down", checkout)
+    assert engine.type("podman ps --all --quiet") == ""
+
+
+def test_compose_runs_it_on_postgresql(engine: Engine, checkout: Path) -> None:
+    (up,) = (line for line in lines("docker compose .* up ") if "postgresql.yaml " in line)
+    secrets = [
+        each.text
+        for each in shown()
+        if re.match("cd deploy/container|umask|openssl|printf 'postgres:", each.text)
+    ]
+    (owner,) = (each.text for each in spans() if each.text.startswith("chown 8461 "))
+    engine.type("\n".join([*secrets, owner, up]), checkout)
+    there, compose = checkout / "deploy/container", up.partition(" up ")[0]
+    try:
+        wait_until_ready(engine)
+        assert answers(engine, link_in(engine.type(f"{compose} logs mtastsweb", there)))
+        (database,) = engine.type("podman ps --filter name=postgresql --format {{.Names}}").split()
+        engine.type(f"podman healthcheck run {database}")
+        asked = (
+            "psql --username=mtastsweb --tuples-only --command='SELECT name FROM policies_lease'"
+        )
+        assert engine.type(f"podman exec {database} {asked}").strip()
+    finally:
+        engine.type(f"{compose} down", there)
     assert engine.type("podman ps --all --quiet") == ""
