@@ -176,7 +176,7 @@ def _tried(product: Product) -> int:
 
 
 def _recovers(product: Product, domains: list[str]) -> None:
-    """All are refreshed once the time to try again has come, without a hand."""
+    """All are refreshed when it is time to try again: as if the five minutes to that were over."""
     wait_until(lambda: is_idle(product), 30)
     product.database.rows("UPDATE policies_policyrecord SET refresh_due = NULL, retry_at = NULL")
     product.tick()
