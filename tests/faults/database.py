@@ -16,16 +16,6 @@ from policies.mtasts import Policy
 
 Rows = list[tuple[Any, ...]]
 
-LAPSED = (
-    ("policies_policyrecord", "claimed_until", "claimed_until IS NOT NULL"),
-    ("policies_lease", "until", "until IS NOT NULL"),
-    ("policies_fetch", "queued_at", "state <> 'done'"),
-    ("policies_fetch", "started_at", "state = 'running'"),
-    ("policies_job", "started_at", "state = 'running' AND kind = 'refresh'"),
-    ("django_q_ormq", "lock", "TRUE"),
-)
-"""What counts for a time only, and who may take it after: table, column and condition."""
-
 
 class Database:
     """`url`: of PostgreSQL; else the file that the product keeps in its data directory."""
@@ -68,12 +58,6 @@ class Database:
                 for domain in domains
             ],
         )  # fmt: skip
-
-    def let_lapse(self) -> None:
-        """Claims, leases and tasks become as old as they are when their time has passed."""
-        long_ago = _stored(datetime.now(UTC) - timedelta(hours=2))
-        for table, column, condition in LAPSED:
-            self.rows(f"UPDATE {table} SET {column} = ? WHERE {condition}", long_ago)
 
 
 def _stored(moment: datetime) -> str:

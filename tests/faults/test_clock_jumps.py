@@ -64,7 +64,7 @@ def test_an_hour_forwards_and_back(
     make_product: MakeProduct, domains: list[str], tmp_path: Path
 ) -> None:
     clock = Clock(tmp_path)
-    product = make_product(REFRESH_RATE="10")
+    product = make_product(REFRESH_RATE="10", MTASTS_FETCH_TIMEOUT="15")
     product.environ |= clock.environ
     with Lookups(product.port, domains) as lookups:
         product.start()
